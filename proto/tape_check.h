@@ -1,0 +1,65 @@
+// Says what a tape is missing: which connection lost how many bytes of which direction, found by
+// the offsets in the records that are there. Feed it everything a TapeReader gives.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proto/tape_reader.h"
+
+namespace wiretape {
+
+struct ConnectionLoss {
+  uint32_t part = 0;
+  ConnectionId connection = 0;
+  uint64_t lost[2] = {0, 0};      // bytes by direction: damage to the tape
+  uint64_t gaps[2] = {0, 0};      // bytes by direction: gap records, known when it was recorded
+  bool opened_lost = false;       // its first record is missing
+  bool end_unknown = false;       // no closed record: it may have gone on
+};
+
+struct TapeFindings {
+  uint64_t records = 0;
+  uint64_t blocks_lost = 0;
+  std::vector<TapeDamage> damage;
+  std::vector<ConnectionLoss> losses;  // only connections that lost something
+  uint64_t connections_lost = 0;       // wholly, as far as the trailer tells
+  uint64_t bytes_lost = 0;
+  uint64_t gap_bytes = 0;              // gap records, those of whole connections too
+  uint64_t records_out_of_order = 0;
+  TapeEnd end = TapeEnd::whole;
+  uint64_t torn_bytes = 0;
+  bool clean_trailer = false;
+  // True when the tape is all there and nothing was left out when it was recorded.
+  bool whole() const;
+};
+
+class TapeCheck {
+ public:
+  void feed(const TapeReader::Item& item);
+  // After the last item.
+  TapeFindings finish(const TapeReader& reader);
+
+ private:
+  struct Stream {
+    uint64_t next = 0;  // the offset at which the next chunk or gap is expected
+  };
+  struct Connection {
+    ConnectionLoss loss;
+    Stream streams[2];
+    bool closed = false;
+  };
+  void end_part();
+  Connection& connection(ConnectionId id, bool opening);
+  void advance(ConnectionId id, Direction direction, uint64_t offset, uint64_t length);
+
+  TapeFindings findings_;
+  std::map<ConnectionId, Connection> open_;
+  uint32_t part_ = 0;
+  int64_t last_ns_ = 0;
+  uint64_t connections_seen_ = 0;
+};
+
+}  // namespace wiretape
