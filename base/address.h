@@ -54,8 +54,8 @@ class Address {
 
 // What a user asks for. Exactly one of unix_path and host is set.
 struct Endpoint {
-  std::string scheme;     // "http", "https", "tls", or "" when none was given
-  std::string host;       // a name or an IP address, without brackets
+  std::string scheme;  // "http", "https", "tls", or "" when none was given
+  std::string host;    // a name or an IP address, without brackets
   std::string unix_path;
   uint16_t port = 0;
 
