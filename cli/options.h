@@ -8,7 +8,8 @@
 //   options.not_built({"--pcap", "--rotate"});
 //   if (auto status = options.parse(arguments)) return *status;
 //
-// parse() says what is wrong, or prints the help, by itself. A variable whose flag is not given
+// parse() says what is wrong, or prints the help, by itself, and tells base/log.h of -q, -v and
+// --color. A variable whose flag is not given
 // keeps the value it had. Each Options has --help, --color, -v and -q already.
 #pragma once
 
@@ -97,7 +98,8 @@ class Options {
   };
   std::optional<Outcome> read(const Arguments& arguments);
 
-  // Refuses, after parse(): prints the line and the way to --help, and returns the exit status.
+  // Refuses after parse(), what no single value is to blame for: prints the line and returns the
+  // exit status.
   int refuse(std::string_view what_is_wrong) const;
 
   bool given(std::string_view long_name) const;
@@ -113,6 +115,8 @@ class Options {
   void add_common();
   std::optional<std::string> tokenize(const Arguments& arguments);
   std::string unknown(std::string_view argument) const;
+  std::string see_help() const { return "see wiretape " + subcommand_ + " --help"; }
+  std::optional<std::string> misused_equals_sign(const std::string& argument) const;
   std::optional<std::string> apply(Option& option, const std::vector<std::string>& values);
   std::optional<std::string> missing() const;
   bool names_a_flag(std::string_view text) const;
