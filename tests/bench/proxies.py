@@ -160,7 +160,8 @@ def wiretape(*flags):
 
 
 def sslsplit(folder, listen, upstream, _):
-    return ["sslsplit", "-u", "root", "-X", folder / "out.pcap", "tcp", HOST, listen, HOST, upstream]
+    return ["sslsplit", "-u", "root", "-X", folder / "out.pcap",
+            "tcp", HOST, listen, HOST, upstream]
 
 
 ENTRANTS = {

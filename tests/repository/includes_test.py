@@ -77,7 +77,8 @@ def complaint_about_own(root, name, header):
 
 
 def test_every_include_goes_down_or_through_its_door():
-    assert wrong_includes(ROOT) == []
+    wrong = wrong_includes(ROOT)
+    assert not wrong, "\n" + "\n".join(wrong)
 
 
 def test_every_floor_is_looked_at():
