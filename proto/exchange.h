@@ -6,7 +6,18 @@
 //   chunk(server_to_client) -> response parser -+
 //
 // What does not parse as HTTP/1, what follows an upgrade or a CONNECT (RFC 9110 sections 7.8 and
-// 9.3.6), and what comes behind a gap is opaque from there: on_protocol() says where and why.
+// 9.3.6), and what comes behind a gap is opaque from there: on_protocol() says where and why. When
+// one direction became opaque, the other follows as soon as nothing of it belongs to an exchange:
+//
+//   the requests are opaque from X: responses go on until the requests before X are answered
+//   the responses are opaque from X: the request under way is read to its end
+//   101, or 2xx to CONNECT: both, exactly behind the request and behind that response's head;
+//     what was taken for requests behind it (they came early) is taken back
+//
+// A message whose head never came whole is no message: it is opaque from its first byte. So every
+// byte of a direction is in a request or response extent, or opaque, or in an interim response, or
+// in one of the empty lines that may stand before a message, in that order. What was announced by
+// on_request_begin() and is later taken back lies at or behind the opaque offset.
 //
 // Memory: a few hundred bytes while an exchange is under way, under 100 when park()ed.
 // Not thread-safe.
@@ -14,6 +25,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -30,15 +42,20 @@ struct HttpField {
 struct HttpHead {
   std::string_view method;  // requests
   std::string_view target;
-  uint32_t status = 0;      // responses
+  uint32_t status = 0;  // responses
   std::string_view reason;
-  uint32_t version = 11;    // 10 or 11
+  uint32_t version = 11;  // 10 or 11
   std::vector<HttpField> fields;
 };
 
+// Must not call back into its tracker.
 class ExchangeObserver {
  public:
   virtual ~ExchangeObserver() = default;
+
+  // Whether on_request_head and on_response_head are of use. Asked when a connection's state is
+  // made; without heads the tracker copies no fields and is twice as fast.
+  virtual bool wants_heads() const { return false; }
 
   // An exchange is over: its final response is complete and so is its request, or the connection
   // ended before. Called in order of index, one after the other.
@@ -86,6 +103,32 @@ class ExchangeTracker {
 
  private:
   struct State;
+  struct Stream;
+
+  State& state();
+  void recognise(int64_t time_ns, Bytes bytes);
+  void conclude_hello();
+  void read_http(Direction direction, int64_t time_ns, Bytes bytes);
+  void begin_message(Direction direction);
+  void begin_request();
+  void begin_response();
+  void end_head(Direction direction);
+  void end_request_head();
+  void end_response_head();
+  void end_message(Direction direction);
+  void switch_protocols(uint64_t index, std::string_view reason);
+  void fail(Direction direction, Protocol protocol, std::string_view reason);
+  void fail_request(Protocol protocol, std::string_view reason);
+  void fail_response(std::string_view reason);
+  void cut(Direction direction, std::string_view reason);
+  void close_extent(Direction direction);
+  void settle();
+  void hand_out_front();
+  void become(Protocol protocol, std::string_view reason, const std::string& server_name);
+  void become_opaque(Direction direction, uint64_t offset, Protocol protocol,
+                     std::string_view reason, const std::string& server_name = {});
+  void release();
+
   // Kept small on purpose: 9,000 idle connections hold one each.
   ConnectionId connection_;
   ExchangeObserver* observer_;
