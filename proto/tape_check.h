@@ -14,10 +14,10 @@ namespace wiretape {
 struct ConnectionLoss {
   uint32_t part = 0;
   ConnectionId connection = 0;
-  uint64_t lost[2] = {0, 0};      // bytes by direction: damage to the tape
-  uint64_t gaps[2] = {0, 0};      // bytes by direction: gap records, known when it was recorded
-  bool opened_lost = false;       // its first record is missing
-  bool end_unknown = false;       // no closed record: it may have gone on
+  uint64_t lost[2] = {0, 0};  // bytes by direction: damage to the tape
+  uint64_t gaps[2] = {0, 0};  // bytes by direction: gap records, known when it was recorded
+  bool opened_lost = false;   // its first record is missing
+  bool end_unknown = false;   // no closed record: it may have gone on
 };
 
 struct TapeFindings {
@@ -27,7 +27,7 @@ struct TapeFindings {
   std::vector<ConnectionLoss> losses;  // only connections that lost something
   uint64_t connections_lost = 0;       // wholly, as far as the trailer tells
   uint64_t bytes_lost = 0;
-  uint64_t gap_bytes = 0;              // gap records, those of whole connections too
+  uint64_t gap_bytes = 0;  // gap records, those of whole connections too
   uint64_t records_out_of_order = 0;
   TapeEnd end = TapeEnd::whole;
   uint64_t torn_bytes = 0;
@@ -36,6 +36,7 @@ struct TapeFindings {
   bool whole() const;
 };
 
+// Memory: a hundred bytes for each connection that is open, and for each that lost something.
 class TapeCheck {
  public:
   void feed(const TapeReader::Item& item);
@@ -43,23 +44,40 @@ class TapeCheck {
   TapeFindings finish(const TapeReader& reader);
 
  private:
-  struct Stream {
-    uint64_t next = 0;  // the offset at which the next chunk or gap is expected
-  };
   struct Connection {
     ConnectionLoss loss;
-    Stream streams[2];
-    bool closed = false;
+    uint64_t next[2] = {0, 0};  // the offset at which the next chunk or gap is expected
   };
+
+  void on_damage(const TapeDamage& damage);
+  void on_record(const TapeRecord& record);
+  void on_event(const Opened& opened);
+  void on_event(const Chunk& chunk);
+  void on_event(const Gap& gap);
+  void on_event(const HalfClosed& half_closed);
+  void on_event(const Closed& closed);
+  void on_event(const Trailer& trailer);
+  template <typename Other>
+  void on_event(const Other&) {}
+
+  void begin_part(uint32_t part);
   void end_part();
-  Connection& connection(ConnectionId id, bool opening);
-  void advance(ConnectionId id, Direction direction, uint64_t offset, uint64_t length);
+  Connection& connection(ConnectionId id);
+  void advance(Connection& connection, Direction direction, uint64_t offset, uint64_t length);
+  void settle(const Connection& connection);
+  uint64_t missing_by_trailer() const;
 
   TapeFindings findings_;
   std::map<ConnectionId, Connection> open_;
+
+  // The part.
   uint32_t part_ = 0;
   int64_t last_ns_ = 0;
-  uint64_t connections_seen_ = 0;
+  bool damaged_ = false;
+  bool has_trailer_ = false;
+  Trailer trailer_;
+  uint64_t connections_ = 0;     // of which something is there, and those of whole gaps
+  uint64_t length_[2] = {0, 0};  // of their streams, as far as it is known
 };
 
 }  // namespace wiretape

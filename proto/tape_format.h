@@ -26,7 +26,7 @@ inline constexpr size_t block_readable_bytes_max = 256 * 1024;  // what a reader
 inline constexpr int64_t block_age_ns_max = 100'000'000;
 inline constexpr size_t chunk_bytes_max = 64 * 1024;
 inline constexpr size_t blocks_per_index = 1000;
-inline constexpr size_t index_readable_bytes_max = 4 * 1024 * 1024;
+inline constexpr size_t index_readable_bytes_max = 256 * 1024;
 
 // Kept free behind the end of the file, so that the index and the trailer fit on a full disk.
 inline constexpr size_t reserve_bytes = 64 * 1024;
