@@ -53,7 +53,9 @@ http {{
     location /item/ {{ return 200 "item $request_uri for $http_user_agent\\n"; }}
     location /missing {{ return 404 "nothing here\\n"; }}
     location /upload/ {{ dav_methods PUT DELETE; client_body_buffer_size 64k; }}
-    location /zipped/ {{ alias {folder}/files/; gzip on; gzip_types text/plain; gzip_min_length 1; }}
+    location /zipped/ {{
+      alias {folder}/files/; gzip on; gzip_types text/plain; gzip_min_length 1;
+    }}
     {extra}
   }}
 }}

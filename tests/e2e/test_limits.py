@@ -1,4 +1,7 @@
-"""Limits and leaving: --connections-max, --idle-timeout, --connect-timeout, drain, second signal."""
+"""Limits hold, and leaving is orderly: what is idle closes at once, what is busy gets its time.
+
+--connections-max, --idle-timeout, --connect-timeout, --drain, and the second signal.
+"""
 import contextlib
 import signal
 import socket

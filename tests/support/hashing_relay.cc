@@ -113,7 +113,8 @@ std::string text_of(const Address& address) {
   if (address.raw.ss_family == AF_INET6) {
     auto* in6 = reinterpret_cast<const sockaddr_in6*>(&address.raw);
     inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof(ip));
-    return "[" + std::string(ip) + "]:" + std::to_string(ntohs(in6->sin6_port));
+    std::string bracketed = "[";
+    return bracketed.append(ip).append("]:").append(std::to_string(ntohs(in6->sin6_port)));
   }
   return "unix:";
 }
@@ -195,7 +196,8 @@ class Pump {
   }
 
   std::string json() {
-    return "{\"bytes\":" + std::to_string(bytes_) + ",\"sha256\":\"" + digest_.hex() + "\"}";
+    return std::string("{\"bytes\":").append(std::to_string(bytes_)) + ",\"sha256\":\"" +
+           digest_.hex() + "\"}";
   }
 
  private:
@@ -311,8 +313,9 @@ class Connection {
   }
 
   void write_log() {
-    std::string line = "{\"client\":\"" + client_address_ + "\",\"local\":\"" + local_ +
-                       "\",\"ends\":[" + ends_ + "],\"client_to_server\":" + pump_[client].json() +
+    std::string line = std::string("{\"client\":\"").append(client_address_) + "\",\"local\":\"" +
+                       local_ + "\",\"ends\":[" + ends_ +
+                       "],\"client_to_server\":" + pump_[client].json() +
                        ",\"server_to_client\":" + pump_[server].json() + "}\n";
     if (write(log_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) die("log");
   }
