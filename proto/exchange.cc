@@ -303,8 +303,9 @@ void ExchangeTracker::end_request_head() {
   e.request.head_end = offset_[index_of(requests)];
   if (parser.collects_fields()) observer_->on_request_head(e.index, parser.head());
   if (state_->queue.text_bytes() > pending_text_bytes_max) {
-    fail(requests, Protocol::opaque, "more than 4 MiB of request lines without an answer");
+    return fail(requests, Protocol::opaque, "more than 4 MiB of request lines without an answer");
   }
+  if (parser.is_bodiless_request()) end_message(requests);
 }
 
 void ExchangeTracker::end_response_head() {

@@ -60,7 +60,7 @@ class ExchangeQueue {
   }
 
  private:
-  static constexpr size_t retained_slots_max = 8;
+  static constexpr size_t retained_slots_max = 16;
   static constexpr size_t retained_text_bytes_max = 4096;
 
   static size_t text_size(const Exchange& e) { return e.target.size() + e.authority.size(); }
@@ -72,15 +72,15 @@ class ExchangeQueue {
 
   // As new, but for the memory of its strings.
   static void renew(Exchange& e, ConnectionId connection, uint64_t index) {
-    Exchange fresh;
-    for (auto text : {&Exchange::method, &Exchange::target, &Exchange::authority}) {
-      if ((e.*text).capacity() > retained_text_bytes_max) continue;
-      (e.*text).clear();
-      (fresh.*text).swap(e.*text);
-    }
-    e = std::move(fresh);
     e.connection = connection;
     e.index = index;
+    for (std::string* text : {&e.method, &e.target, &e.authority}) {
+      if (text->capacity() > retained_text_bytes_max) *text = std::string();
+      text->clear();
+    }
+    e.status = e.interim_responses = 0;
+    e.has_request = e.has_response = e.holds_credentials = false;
+    e.request = e.response = {};
   }
 
   void grow() {

@@ -42,24 +42,14 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
-void SplitText::clear() {
+void SplitText::append(std::string_view piece) {
+  kept_.append(seen_).append(piece);
   seen_ = {};
+}
+
+void SplitText::forget() {
   if (kept_.capacity() > retained_bytes_max) kept_ = std::string();
   kept_.clear();
-}
-
-void SplitText::add(std::string_view piece) {
-  if (kept_.empty() && seen_.empty()) {
-    seen_ = piece;
-    return;
-  }
-  keep();
-  kept_.append(piece);
-}
-
-void SplitText::keep() {
-  kept_.append(seen_);
-  seen_ = {};
 }
 
 // Where the parts of a head are in a copy of its text.

@@ -32,12 +32,27 @@ namespace wiretape {
 // copied only when a piece has to outlive its chunk.
 class SplitText {
  public:
-  void clear();
-  void add(std::string_view piece);
-  void keep();  // the bytes seen so far are about to go
+  void clear() {
+    seen_ = {};
+    if (!kept_.empty()) forget();
+  }
+  void add(std::string_view piece) {
+    if (seen_.empty() && kept_.empty()) {
+      seen_ = piece;
+    } else {
+      append(piece);
+    }
+  }
+  // The bytes seen so far are about to go.
+  void keep() {
+    if (!seen_.empty()) append({});
+  }
   std::string_view view() const { return kept_.empty() ? seen_ : std::string_view(kept_); }
 
  private:
+  void append(std::string_view piece);
+  void forget();
+
   std::string_view seen_;  // empty when kept_ is not
   std::string kept_;
 };
@@ -69,7 +84,8 @@ class Http1Parser {
 
   // A message starts with the next byte, which is not an empty line's.
   void begin();
-  // After Stop::head it must be called again, with no bytes if need be: the message may be over.
+  // After Stop::head it must be called again, with no bytes if need be, unless the caller knows
+  // that the message is over: llhttp finds the end of an empty body only then.
   Step advance(Bytes bytes);
   // End of stream: true when it ends the message, because nothing else gave its length.
   bool finish();
@@ -81,8 +97,11 @@ class Http1Parser {
   std::string_view target() const { return target_.view(); }
   std::string_view authority() const;
   uint32_t status() const { return llhttp_.status_code; }
-  bool is_connect() const { return llhttp_.method == HTTP_CONNECT; }
-  bool is_head() const { return llhttp_.method == HTTP_HEAD; }
+  // A request that announces no body (RFC 9112 section 6.3, rule 7): its head is all of it.
+  bool is_bodiless_request() const {
+    constexpr int announced = F_CHUNKED | F_TRANSFER_ENCODING | F_CONTENT_LENGTH;
+    return kind_ == Kind::request && (llhttp_.flags & announced) == 0;
+  }
   // Of head and trailers, as far as they were seen.
   bool holds_credentials() const { return holds_credentials_; }
   // With Collect::all_fields only.
