@@ -1,8 +1,11 @@
 """Plain sockets: small servers with exactly the behaviour a test needs, and clients like them."""
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 import threading
+import time
 
 from wiretape import host_and_port
 
@@ -20,7 +23,12 @@ def connect(address):
 
 
 def reset(s):
-    """Closes with RST instead of FIN."""
+    """Closes with RST instead of FIN, once the peer's kernel has all that was sent."""
+    def queued():
+        return struct.unpack("i", fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))[0]
+    end = time.monotonic() + WAIT_S
+    while queued() and time.monotonic() < end:
+        time.sleep(0.001)
     s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     s.close()
 
