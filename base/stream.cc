@@ -46,6 +46,8 @@ struct Stream::Linger {
   Timer timer;
 };
 
+Stream::Stream(StreamHandler& handler) : handler_(handler) {}
+
 Stream::~Stream() {
   assert(state_ == State::fresh || state_ == State::closed);
 }
@@ -60,12 +62,13 @@ Result<void> Stream::open(Loop& loop, int fd, int family) {
     uv_tcp_init(loop.raw(), &uv_.tcp);
     status = uv_tcp_open(&uv_.tcp, fd);
   }
-  if (status != 0) {
-    ::close(fd);
-    return Error{ErrorSource::system, fmt::format("cannot use a socket: {}", uv_strerror(status))};
-  }
   uv_.handle.data = this;
   state_ = State::open;
+  if (status != 0) {
+    ::close(fd);
+    write_failed_ = true;
+    return Error{ErrorSource::system, fmt::format("cannot use a socket: {}", uv_strerror(status))};
+  }
   if (pending_) write_pending();
   if (shutdown_wanted_) send_fin();
   if (reading_) {

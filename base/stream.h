@@ -56,13 +56,13 @@ class Stream {
   static constexpr size_t pending_bytes_high = 256 * 1024;
   static constexpr size_t pending_bytes_low = 64 * 1024;
 
-  explicit Stream(StreamHandler& handler) : handler_(handler) {}
+  explicit Stream(StreamHandler& handler);
   ~Stream();
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
   // Takes over a connected socket; bytes written before are sent now. On failure the descriptor is
-  // closed and on_closed will not come.
+  // closed, and the stream still has to be: close().
   Result<void> open(Loop& loop, int fd, int family);
   bool is_open() const { return state_ == State::open; }
   bool is_closed() const { return state_ == State::closed; }

@@ -1,0 +1,37 @@
+// One direction of a relay: what is read from one stream is shown to the tap and written to the
+// other. Two of them, equal but for the direction, make a relay.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "base/stream.h"
+#include "recorder/tap.h"
+
+namespace wiretape {
+
+class HalfRelay {
+ public:
+  HalfRelay(Direction direction, Stream& from, Stream& to, Tap& tap, TappedConnection& tapped)
+      : from_(from), to_(to), tap_(tap), tapped_(tapped), direction_(direction) {}
+
+  // Bytes came, at `time_ns`. Afterwards to().write_failed() may be true.
+  void pass_on(int64_t time_ns, std::span<const std::byte> bytes);
+  // The end of the stream came: it is passed on behind the bytes.
+  void pass_on_end(int64_t time_ns);
+  // Reads, unless the other side has too much waiting, or there is nothing more to come.
+  void read_on();
+
+  bool ended() const { return from_.read_ended(); }
+  // The end was handed to the kernel, and so was every byte before it.
+  bool delivered() const { return ended() && (to_.is_shut_down() || to_.write_failed()); }
+
+ private:
+  Stream& from_;
+  Stream& to_;
+  Tap& tap_;
+  TappedConnection& tapped_;
+  const Direction direction_;
+};
+
+}  // namespace wiretape

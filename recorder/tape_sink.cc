@@ -1,0 +1,184 @@
+// The sink has two states. Healthy: events go straight to the writer. Failing: chunks become
+// stretches of missing bytes, one per connection and direction; openings and endings are kept as
+// they are, so that the tape, when it goes on, still knows every connection.
+//
+//   healthy --write fails--> failing --each second: flush ok--> kept events, gaps --> healthy
+//                               |
+//                               +--finish: block given up, gaps and trailer into the reserve
+//
+// Gap records follow in order of time: before the end of their connection, or at the moment the
+// disk was back.
+#include "recorder/tape_sink.h"
+
+#include <fmt/core.h>
+
+#include "base/log.h"
+#include "proto/tape_format.h"
+
+namespace wiretape {
+namespace {
+
+// The strongest compression that keeps up: the asked-for one while the queue is below a quarter,
+// none above three quarters, a fast one between.
+int level_for(double full, int asked) {
+  constexpr int fast = -5;
+  if (full < 0.25) return asked;
+  if (full > 0.75) return 0;
+  return asked == 0 ? 0 : std::min(asked, fast);
+}
+
+}  // namespace
+
+TapeSink::TapeSink(std::unique_ptr<TapeWriter> writer, int level)
+    : writer_(std::move(writer)), level_(level) {}
+
+void TapeSink::chunk(int64_t time_ns, ConnectionId connection, Direction direction, uint64_t offset,
+                     Bytes bytes) {
+  last_ns_ = time_ns;
+  if (!failing_) {
+    const auto written = writer_->write_chunk(time_ns, connection, direction, offset, bytes);
+    if (written) return;
+    fails(written.error(), time_ns);
+  }
+  miss(connection, direction, offset, bytes.size());
+}
+
+void TapeSink::event(int64_t time_ns, const Event& event) {
+  last_ns_ = time_ns;
+  if (const auto* gap = std::get_if<Gap>(&event)) count_gap(*gap);
+  if (!failing_) {
+    const auto written = writer_->write(time_ns, event);
+    if (written) return;
+    fails(written.error(), time_ns);
+  }
+  if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
+  keep(time_ns, event);
+}
+
+void TapeSink::tick(int64_t now_ns) {
+  if (failing_) {
+    if (now_ns >= retry_at_ns_) try_again(now_ns);
+    return;
+  }
+  const int64_t oldest_ns = writer_->oldest_unstored_ns();
+  if (oldest_ns < 0 || now_ns - oldest_ns < tape_format::block_age_ns_max) return;
+  if (const auto flushed = writer_->flush(); !flushed) fails(flushed.error(), now_ns);
+}
+
+void TapeSink::set_queue_level(double full) {
+  writer_->set_level(level_for(full, level_));
+}
+
+// ---------------------------------------------------------------------------------- failing
+
+void TapeSink::fails(const Error& error, int64_t now_ns) {
+  failing_ = true;
+  retry_at_ns_ = now_ns + retry_ns;
+  failure_ = error.message;
+  warn("{}; traffic goes on unrecorded, trying again each second", error.message);
+}
+
+void TapeSink::try_again(int64_t now_ns) {
+  retry_at_ns_ = now_ns + retry_ns;
+  if (!writer_->flush()) return;
+  keep_all_gaps(last_ns_);
+  if (!write_kept()) return;
+  failing_ = false;
+  warn("recording to {} again; {} bytes were not recorded", writer_->path(), bytes_not_recorded_);
+}
+
+void TapeSink::miss(ConnectionId connection, Direction direction, uint64_t offset,
+                    uint64_t length) {
+  if (length == 0) return;
+  bytes_not_recorded_ += length;
+  Missing& missing = missing_[connection].by_direction[index_of(direction)];
+  if (missing.length == 0) missing.offset = offset;
+  missing.length += length;
+}
+
+void TapeSink::keep(int64_t time_ns, const Event& event) {
+  if (std::holds_alternative<Exchange>(event)) return;  // an index over bytes that are not there
+  if (kept_.size() >= kept_events_max) {
+    lost_connections_ += std::holds_alternative<Opened>(event);
+    return;
+  }
+  kept_.emplace_back(time_ns, event);
+}
+
+void TapeSink::count_gap(const Gap& gap) {
+  bytes_not_recorded_ += gap.length;
+  ++gaps_;
+}
+
+void TapeSink::keep_gaps_of(ConnectionId connection, int64_t time_ns) {
+  const auto found = missing_.find(connection);
+  if (found == missing_.end()) return;
+  for (const Direction d : {Direction::client_to_server, Direction::server_to_client}) {
+    const Missing& missing = found->second.by_direction[index_of(d)];
+    if (missing.length == 0) continue;
+    ++gaps_;
+    kept_.emplace_back(time_ns,
+                       Gap{connection, d, missing.offset, missing.length, GapReason::disk, 0});
+  }
+  missing_.erase(found);
+}
+
+void TapeSink::keep_all_gaps(int64_t time_ns) {
+  while (!missing_.empty()) keep_gaps_of(missing_.begin()->first, time_ns);
+  if (lost_connections_ == 0) return;
+  kept_.emplace_back(time_ns, Gap{0, Direction::client_to_server, 0, 0, GapReason::disk,
+                                  std::exchange(lost_connections_, 0)});
+  ++gaps_;
+}
+
+// True when all of it was taken; what was not is kept.
+bool TapeSink::write_kept() {
+  size_t written = 0;
+  while (written < kept_.size() && writer_->write(kept_[written].first, kept_[written].second)) {
+    ++written;
+  }
+  kept_.erase(kept_.begin(), kept_.begin() + static_cast<ptrdiff_t>(written));
+  return kept_.empty();
+}
+
+// ---------------------------------------------------------------------------------- the end
+
+// On a disk that is still full only the reserve is left: room for some hundred records. When there
+// are more, they become one that gives the sum.
+void TapeSink::make_kept_fit() {
+  constexpr size_t records_max = 300;
+  if (kept_.size() <= records_max) return;
+  Gap sum{0, Direction::client_to_server, 0, 0, GapReason::disk, 0};
+  for (const auto& [time_ns, event] : kept_) {
+    if (const auto* gap = std::get_if<Gap>(&event)) sum.length += gap->length;
+    if (std::holds_alternative<Opened>(event)) ++sum.connections;
+  }
+  const int64_t last_ns = kept_.back().first;
+  kept_.clear();
+  kept_.emplace_back(last_ns, sum);
+}
+
+bool TapeSink::finish(int64_t now_ns, Trailer trailer) {
+  if (failing_) try_again(now_ns);
+  if (failing_ && !writer_->flush(TapeWriter::Reserve::use)) {
+    for (const Gap& gap : writer_->discard_block(GapReason::disk)) {
+      miss(gap.connection, gap.direction, gap.offset, gap.length);
+    }
+  }
+  if (failing_) {
+    keep_all_gaps(last_ns_);
+    make_kept_fit();
+    write_kept();
+  }
+  trailer.bytes_not_recorded = bytes_not_recorded_;
+  trailer.gaps = gaps_;
+  trailer.clean = bytes_not_recorded_ == 0 && gaps_ == 0;
+  const auto finished = writer_->finish(now_ns, trailer);
+  if (!finished) {
+    failure_ = finished.error().message;
+    warn("{}; the tape has no end and will be read as torn", failure_);
+  }
+  return finished.ok() && failure_.empty();
+}
+
+}  // namespace wiretape
