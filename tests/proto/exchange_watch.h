@@ -29,6 +29,7 @@ class ExchangeWatch : public ExchangeObserver {
     heads[{index, 0}] += std::string(head.method) + " " + std::string(head.target) + fields(head);
   }
   void on_response_head(uint64_t index, const HttpHead& head) override {
+    interims += head.status / 100 == 1 && head.status != 101;
     heads[{index, 1}] +=
         std::to_string(head.status) + " " + std::string(head.reason) + fields(head);
   }
@@ -94,6 +95,7 @@ class ExchangeWatch : public ExchangeObserver {
   std::vector<ProtocolFound> found;
   std::map<std::pair<uint64_t, size_t>, std::string> heads, bodies;
   std::string steps;
+  size_t interims = 0;
 
  private:
   void say(std::string_view what, uint64_t index, uint64_t offset) {
