@@ -17,6 +17,8 @@ constexpr Command command_table[] = {
     {"show", "list what is on a tape, or print one connection", show_main},
     {"stat", "count what is on a tape", stat_main},
     {"verify", "check whether a tape is whole, and say what is missing", verify_main},
+    {"completion", "print the completion script of bash, zsh or fish", completion_main},
+    {"help", "explain a subcommand, or print the manual page", help_main},
 };
 
 constexpr std::string_view not_built[] = {"export", "import", "capture", "serve"};
@@ -31,7 +33,7 @@ std::string program_help() {
       "  wiretape replay session.tape --target 127.0.0.1:3001\n\n"
       "commands:\n";
   for (const Command& command : command_table) {
-    text += fmt::format("  {:10}{}\n", command.name, command.purpose);
+    text += fmt::format("  {:12}{}\n", command.name, command.purpose);
   }
   return text +
          "\noptions:\n"

@@ -32,6 +32,8 @@ int replay_main(const Arguments& arguments);
 int show_main(const Arguments& arguments);
 int stat_main(const Arguments& arguments);
 int verify_main(const Arguments& arguments);
+int completion_main(const Arguments& arguments);
+int help_main(const Arguments& arguments);
 
 // The whole program: finds the subcommand and runs it.
 int run_command_line(const Arguments& arguments);

@@ -72,6 +72,20 @@ size_t help_indent(const std::deque<Option>& table) {
   return widest + 4;
 }
 
+// troff takes a hyphen for a line break's, a backslash for a command and a dot in front for one.
+std::string for_man(std::string_view text) {
+  std::string escaped = text.starts_with('.') ? "\\&" : "";
+  for (char c : text) {
+    if (c == '-')
+      escaped += "\\-";
+    else if (c == '\\')
+      escaped += "\\e";
+    else
+      escaped += c;
+  }
+  return escaped;
+}
+
 }  // namespace
 
 std::string Options::help() const {
@@ -87,6 +101,31 @@ std::string Options::help() const {
     }
     title = &option.section;
     text += row(option, indent);
+  }
+  return text;
+}
+
+std::string Options::words() const {
+  std::string lines;
+  for (const Option& option : table_) {
+    if (option.positional()) continue;
+    lines += fmt::format("{}\t{}\t{}\n", option.long_name(), option.metavar, option.help);
+  }
+  return lines;
+}
+
+std::string Options::manual() const {
+  std::string text =
+      fmt::format(".SS wiretape {} {}\n{}\n", subcommand_, for_man(usage_), for_man(purpose_));
+  for (const Option& option : table_) {
+    if (option.section == common_section) continue;
+    std::string left = left_column(option);
+    left.erase(0, left.find_first_not_of(' '));
+    text += fmt::format(".TP\n.B {}\n{}\n", for_man(left), for_man(option.help));
+  }
+  for (const auto& [what, command] : examples_) {
+    text += fmt::format(".PP\nExample: {}\n.PP\n.RS\n.EX\n{}\n.EE\n.RE\n", for_man(what),
+                        for_man(command));
   }
   return text;
 }

@@ -170,7 +170,7 @@ Option& Options::endpoints(std::string_view names, std::string_view help, PortZe
 
 void Options::add_common() {
   if (names_a_flag("--help")) return;
-  section("everywhere");
+  section(common_section);
   flag("-h,--help", "print this and stop", &help_asked_);
   choice("--color", "colours: by default on a terminal only, and never with NO_COLOR",
          {"auto", "always", "never"}, &color_);
@@ -269,6 +269,8 @@ std::optional<std::string> Options::missing() const {
 
 std::optional<Options::Outcome> Options::read(const Arguments& arguments) {
   add_common();
+  if (arguments == Arguments{std::string(describe_words)}) return Outcome{0, words(), ""};
+  if (arguments == Arguments{std::string(describe_manual)}) return Outcome{0, manual(), ""};
   auto end = arguments.end();
   if (command_ != nullptr) {
     end = std::find(arguments.begin(), arguments.end(), "--");

@@ -11,6 +11,9 @@
 // parse() says what is wrong, or prints the help, by itself, and tells base/log.h of -q, -v and
 // --color. A variable whose flag is not given
 // keeps the value it had. Each Options has --help, --color, -v and -q already.
+//
+// Completion and the man page come from the same table: a subcommand that is run with one of the
+// describe_* arguments alone prints its part of them instead.
 #pragma once
 
 #include <cstdio>
@@ -31,6 +34,12 @@
 #include "cli/values.h"
 
 namespace wiretape {
+
+// The section of the flags that every subcommand has.
+inline constexpr std::string_view common_section = "everywhere";
+
+inline constexpr std::string_view describe_words = "--describe=words";
+inline constexpr std::string_view describe_manual = "--describe=manual";
 
 // One row of the table.
 struct Option {
@@ -107,6 +116,8 @@ class Options {
   bool colored(FILE* stream) const;             // by --color, NO_COLOR and what the stream is
 
   std::string help() const;
+  std::string words() const;   // flags for completion: "--overload<tab>wait|skip<tab>what then"
+  std::string manual() const;  // a subsection of the man page, in man(7)'s language
   const std::deque<Option>& table() const { return table_; }
 
  private:

@@ -125,11 +125,27 @@ class ExchangeJson : public TapeVisitor {
   explicit ExchangeJson(std::optional<ConnectionChoice> only) : only_(only) {}
 
   void on_exchange(const ConnectionSummary& connection, const Exchange& exchange) override;
+  void on_connection(const ConnectionSummary& connection) override {
+    highest_seen_ = std::max(highest_seen_, connection.id);
+    found_ = found_ || is_it(connection);
+  }
   bool enough() const override { return std::ferror(stdout) != 0; }
+  bool found() const { return found_; }
+  ConnectionId highest_seen() const { return highest_seen_; }
 
  private:
+  // The first part that has the connection is the one that is meant.
+  bool is_it(const ConnectionSummary& connection) {
+    if (!only_) return true;
+    if (only_->id != connection.id) return false;
+    if (!only_->part) only_->part = connection.part;
+    return *only_->part == connection.part;
+  }
+
   std::optional<ConnectionChoice> only_;
   JsonWriter json_;
+  bool found_ = false;
+  ConnectionId highest_seen_ = 0;
 };
 
 // A field that is null where there is nothing to say.
@@ -140,9 +156,7 @@ void field_or_null(JsonWriter& json, std::string_view name, bool known, const Va
 }
 
 void ExchangeJson::on_exchange(const ConnectionSummary& connection, const Exchange& e) {
-  if (only_ && only_->id != connection.id) return;
-  if (only_ && !only_->part) only_->part = connection.part;
-  if (only_ && *only_->part != connection.part) return;
+  if (!is_it(connection)) return;
   json_.begin_object();
   json_.field("part", connection.part).field("connection", connection.id).field("index", e.index);
   json_.field("start_ns", start_of(e));
@@ -213,16 +227,18 @@ int report(const std::string& tape, const Result<TapeFindings>& walked) {
   return exit_status::done;
 }
 
-int show_one_connection(const ShowArguments& a, const Options& options) {
-  const auto view = a.body  ? ConnectionView::bodies
-                    : a.hex ? ConnectionView::hex
-                            : ConnectionView::turns;
-  ConnectionPrinter printer(*a.connection, view);
-  const auto walked = walk_tape(a.tape, printer, TapeWalk::Digests::none);
-  const int status = report(a.tape, walked);
-  if (status != exit_status::done || printer.found()) return status;
+// Runs a visitor that looks for one connection, if one was asked for.
+template <typename Printer>
+int print_with(Printer& printer, const ShowArguments& a, const Options& options) {
+  const int status = report(a.tape, walk_tape(a.tape, printer, TapeWalk::Digests::none));
+  if (status != exit_status::done || !a.connection || printer.found()) return status;
   return options.refuse(fmt::format("--connection: {} has no such connection (they go up to {})",
                                     a.tape, printer.highest_seen()));
+}
+
+ConnectionView view_of(const ShowArguments& a) {
+  if (a.body) return ConnectionView::bodies;
+  return a.hex ? ConnectionView::hex : ConnectionView::turns;
 }
 
 }  // namespace
@@ -235,10 +251,13 @@ int show_main(const Arguments& arguments) {
   describe(options, a);
   if (auto status = options.parse(arguments)) return *status;
   if (!conflict(a).empty()) return options.refuse(conflict(a));
-  if (a.connection && !a.json) return show_one_connection(a, options);
   if (a.json) {
-    ExchangeJson lister(a.connection);
-    return report(a.tape, walk_tape(a.tape, lister, TapeWalk::Digests::none));
+    ExchangeJson printer(a.connection);
+    return print_with(printer, a, options);
+  }
+  if (a.connection) {
+    ConnectionPrinter printer(*a.connection, view_of(a));
+    return print_with(printer, a, options);
   }
   ExchangeLister lister(options.colored(stdout));
   return report(a.tape, walk_tape(a.tape, lister, TapeWalk::Digests::none));

@@ -185,7 +185,7 @@ void disk_row(const std::string& path, const Totals& t) {
   if (path == "-" || ::stat(path.c_str(), &file) != 0 || !S_ISREG(file.st_mode)) return;
   const uint64_t bytes = t.length[0] + t.length[1];
   std::string text = fmt::format("{} bytes", grouped(static_cast<uint64_t>(file.st_size)));
-  if (bytes > 0) text += fmt::format(" ({:.2f} a byte recorded)", double(file.st_size) / bytes);
+  if (bytes > 0) text += fmt::format(" ({:.1f} % of what passed)", 100.0 * file.st_size / bytes);
   row("on disk", text);
 }
 
