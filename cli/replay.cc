@@ -1,0 +1,157 @@
+// wiretape replay: the command line of a run. What runs is in replayer/; here flags become
+// options, and a report becomes text, JSON and an exit status.
+//
+//   flags -> ReplayOptions -> replay() -> RunReport -> summary on stdout, --json, exit status
+//
+// With `--json -` the JSON takes standard output and the summary goes to standard error, so that
+// a script can read the one and a person the other.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/options.h"
+#include "replayer/replayer.h"
+
+namespace wiretape {
+namespace {
+
+constexpr double speed_least = 0.001;
+constexpr double speed_most = 1'000'000;
+
+struct ReplayFlags {
+  ReplayOptions run;
+  std::string json;
+  std::string fail_on = "diff";
+  bool no_compare = false;
+};
+
+Result<void> set_speed(std::string_view text, ReplayOptions& run) {
+  run.speed_text = text;
+  if (text == "max") {
+    run.speed = Speed::max();
+    return {};
+  }
+  const auto factor = parse_number(text, speed_least, speed_most);
+  if (!factor) return factor.error();
+  run.speed = Speed::times(*factor);
+  return {};
+}
+
+Result<void> set_ignore(std::string_view what, CompareOptions& compare) {
+  if (what == "status") {
+    compare.ignore_status = true;
+    return {};
+  }
+  return Error{ErrorSource::usage, fmt::format("\"{}\" is not in this version (status is)", what)};
+}
+
+void describe_comparing(Options& options, ReplayFlags* flags) {
+  options.flag("--no-compare", "do not compare answers with the recorded ones", &flags->no_compare);
+  options
+      .custom("--ignore", "WHAT", "leave out of comparing: status; may be repeated",
+              [flags](std::string_view what) { return set_ignore(what, flags->run.compare); })
+      .repeatable = true;
+  options.choice("--fail-on", "what makes the exit status 1: diff, error or never (diff)",
+                 {"diff", "error", "never"}, &flags->fail_on);
+  options.text("--json", "FILE", "write the report as JSON; - is standard output", &flags->json);
+}
+
+void describe(Options& options, ReplayFlags* flags) {
+  ReplayOptions& run = flags->run;
+  options.usage("TAPE --target ADDR");
+  options.example("replay to a new version of the server, and see what it answers differently",
+                  "wiretape replay session.tape --target localhost:3001");
+  options.example("as fast as order allows, with a report for a script",
+                  "wiretape replay session.tape --target :3001 --speed max --json report.json");
+  options.positional("TAPE", "the tape; - is standard input", &run.tape);
+  options.endpoint("--target", "the server to replay to", PortZero::refused, &run.target)
+      .required();
+  options.custom("--speed", "N|max", "how much faster than recorded (1)",
+                 [&run](std::string_view text) { return set_speed(text, run); });
+  options.duration("--timeout", "end a connection without progress for so long (30s)",
+                   &run.timeout_ns);
+  options.texts("--allow-host", "GLOB", "hosts that may be sent writes though they are public",
+                &run.guard.allow_hosts);
+  options.flag("--allow-recorded-upstream", "the target may be the server that was recorded",
+               &run.guard.allow_recorded_upstream);
+  describe_comparing(options, flags);
+  options.not_built({"--pace", "--precise", "--loop", "--clones", "--connections-max", "--from",
+                     "--to", "--filter", "--dry-run", "--set-header", "--remove-header", "--host",
+                     "--rewrite", "--match", "--lateness-max", "--junit", "--html", "-o",
+                     "--output"});
+}
+
+// What no single flag can be blamed for; empty when all is well.
+std::string contradiction(const ReplayFlags& flags) {
+  const std::string& scheme = flags.run.target.scheme;
+  if (scheme == "https" || scheme == "tls") return "--target: TLS is not in this version";
+  if (flags.run.timeout_ns == 0) return "--timeout: 0 would end every connection at once";
+  return "";
+}
+
+bool write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return false;
+    text.remove_prefix(static_cast<size_t>(n));
+  }
+  return true;
+}
+
+// False when the file could not be written; says so.
+bool write_json(const std::string& path, const std::string& json) {
+  const int fd = path == "-" ? STDOUT_FILENO
+                             : ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const bool written = fd >= 0 && write_all(fd, json);
+  if (!written) fail("cannot write {}: {}", path, std::strerror(errno));
+  if (fd > STDERR_FILENO) ::close(fd);
+  return written;
+}
+
+int status_of(const RunReport& report, const std::string& fail_on) {
+  const bool errors = report.verdicts.errors > 0;
+  const bool differs = errors || report.verdicts.different > 0;
+  const bool fails = fail_on == "diff" ? differs : fail_on == "error" && errors;
+  return fails ? exit_status::differs : exit_status::done;
+}
+
+int run_and_report(const ReplayFlags& flags) {
+  const auto report = replay(flags.run);
+  if (!report) {
+    fail("{}", report.error().message);
+    return report.error().source == ErrorSource::usage ? exit_status::usage
+                                                       : exit_status::could_not;
+  }
+  const std::string summary = summary_of(*report);
+  std::fputs(summary.c_str(), flags.json == "-" ? stderr : stdout);
+  std::fflush(stdout);
+  if (!flags.json.empty() && !write_json(flags.json, json_of(*report))) {
+    return exit_status::could_not;
+  }
+  return status_of(*report, flags.fail_on);
+}
+
+}  // namespace
+
+int replay_main(const Arguments& arguments) {
+  ReplayFlags flags;
+  Options options("replay", "Plays the client's side of a tape again, against another server.");
+  describe(options, &flags);
+  if (const auto status = options.parse(arguments)) return *status;
+  flags.run.compare.enabled = !flags.no_compare;
+  if (const std::string what = contradiction(flags); !what.empty()) return options.refuse(what);
+  return run_and_report(flags);
+}
+
+}  // namespace wiretape

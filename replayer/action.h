@@ -1,0 +1,47 @@
+// What a replayed connection is to do, and what it must wait for before it does it. The schedule
+// makes actions out of the tape; connections carry them out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "proto/event.h"
+
+namespace wiretape {
+
+// A gate keeps cause before effect, whatever the clock says: what the recorded client had been told
+// before it went on, this run's client must have been told too.
+struct Gate {
+  uint64_t responses = 0;  // HTTP: final responses that were complete
+  // Opaque: the server's turn before, in bytes; 0: there was none. A turn that comes out shorter
+  // is over when the target has been quiet for as long as this.
+  uint64_t turn_bytes = 0;
+  int64_t quiet_ns = 0;
+};
+
+inline constexpr int64_t quiet_ns_min = 50 * ns_per_ms;
+
+struct Action {
+  enum class Kind : uint8_t { open, send, half_close, close, reset, abandon };
+
+  Kind kind = Kind::send;
+  ConnectionId connection = 0;
+  int64_t time_ns = 0;  // when it happened, on the tape's clock
+  Gate gate;
+  bool begins_unit = false;   // the first bytes of a request or a turn, or the end: the gate counts
+  bool opaque = false;        // by turns
+  bool upgraded = false;      // opaque only because the recorded server agreed to it
+  bool server_ended = false;  // the recorded server had sent FIN before
+  uint64_t requests = 0;      // HTTP requests that begin in `bytes`
+  uint64_t turns = 0;         // 1: an opaque turn begins
+  uint64_t closed_before = 0;  // open: connections that had ended before
+  std::string reason;          // abandon: why the rest can't be sent
+  std::vector<std::byte> bytes;
+
+  uint64_t units() const { return requests + turns; }
+  bool ends_connection() const { return kind == Kind::close || kind == Kind::reset; }
+};
+
+}  // namespace wiretape

@@ -1,0 +1,64 @@
+// Turns what one connection did on the tape into what its replay is to do.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+
+#include "proto/event.h"
+#include "replayer/action.h"
+#include "replayer/conversation.h"
+
+namespace wiretape {
+
+// Is told what the recorded server answered, for comparing.
+class RecordedListener {
+ public:
+  virtual ~RecordedListener() = default;
+  virtual void recorded_exchange(ConnectionId id, uint64_t request, const Exchange& exchange) = 0;
+  // Opaque bytes.
+  virtual void recorded_client(ConnectionId id, Bytes bytes) = 0;
+  virtual void recorded_server(ConnectionId id, Bytes bytes) = 0;
+  // Bytes of the server's stream are not on the tape.
+  virtual void recorded_gap(ConnectionId id) = 0;
+  virtual void recorded_closed(ConnectionId id, bool opaque) = 0;
+};
+
+class RecordedConnection final : private ConversationListener {
+ public:
+  // Actions are appended to `out`; both must outlive the connection.
+  RecordedConnection(ConnectionId id, RecordedListener& listener, std::deque<Action>& out);
+
+  void opened(int64_t time_ns, uint64_t closed_before);
+  void chunk(int64_t time_ns, const Chunk& chunk);
+  void gap(int64_t time_ns, const Gap& gap);
+  void half_closed(int64_t time_ns, Direction direction);
+  void closed(int64_t time_ns, CloseHow how, ClosedBy by);
+
+ private:
+  void on_exchange(uint64_t request, const Exchange& exchange) override;
+  void client_chunk(int64_t time_ns, Bytes bytes);
+  void server_chunk(int64_t time_ns, Bytes bytes);
+  // `begin` is the offset of the bytes in the client's stream.
+  void send_requests(int64_t time_ns, uint64_t begin, Bytes bytes, uint64_t responses);
+  void send_turn(int64_t time_ns, Bytes bytes);
+  void missing(int64_t time_ns, Direction direction, uint64_t length, const char* reason);
+  void abandon(int64_t time_ns, const char* reason, uint64_t turns);
+  Action& add(Action::Kind kind, int64_t time_ns);
+  Action& add_send(int64_t time_ns, Bytes bytes);
+  void add_turn_gate(Action& action);
+
+  // Invariant: once abandoned_, no action holds bytes, so that what cannot be sent costs no memory.
+  ConnectionId id_;
+  RecordedListener& listener_;
+  std::deque<Action>& out_;
+  Conversation conversation_;
+  bool abandoned_ = false;
+  bool server_ended_ = false;
+  bool server_spoke_last_ = false;  // among opaque bytes
+  uint64_t turns_ = 0;              // of the client, opaque
+  uint64_t turn_bytes_ = 0;         // the server's turn under way, or the last one
+  int64_t longest_gap_ns_ = 0;      // in it
+  int64_t last_server_ns_ = 0;
+};
+
+}  // namespace wiretape

@@ -1,0 +1,30 @@
+// Replays a tape against a target: the whole of `wiretape replay` behind its command line.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/address.h"
+#include "base/result.h"
+#include "replayer/compare.h"
+#include "replayer/guard.h"
+#include "replayer/pacer.h"
+#include "replayer/report.h"
+
+namespace wiretape {
+
+struct ReplayOptions {
+  std::string tape;  // "-" is standard input
+  Endpoint target;
+  Speed speed = Speed::times(1);
+  std::string speed_text = "1";               // as the user wrote it
+  int64_t timeout_ns = 30 * 1'000'000'000LL;  // without progress
+  CompareOptions compare;
+  GuardOptions guard;
+};
+
+// Runs until every connection on the tape has been replayed or accounted for. Errors: the target is
+// not allowed (usage), the tape can't be read (tape), the first connection attempt failed (target).
+Result<RunReport> replay(const ReplayOptions& options);
+
+}  // namespace wiretape

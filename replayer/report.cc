@@ -1,0 +1,206 @@
+// The summary fits a screen and is ordered by what a reader asks first: is it the same, what is
+// not, was everything sent, how fast was the target, and can the run itself be trusted (its own
+// lateness, and whose fault that was).
+//
+//   same 4210, different 3, errors 0
+//     connection 2 request 17 GET http://app/x: status 200 -> 500
+//     ...
+//
+// The JSON holds the same and more; its keys are a contract with scripts and are only added to.
+#include "replayer/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "proto/json.h"
+
+namespace wiretape {
+namespace {
+
+constexpr size_t differences_shown_max = 10;
+
+std::string time_text(int64_t ns) {
+  const auto value = static_cast<double>(ns);
+  if (ns < 1'000'000) return fmt::format("{:.0f} us", value / 1e3);
+  if (ns < 1'000'000'000) return fmt::format("{:.1f} ms", value / 1e6);
+  return fmt::format("{:.2f} s", value / 1e9);
+}
+
+std::string row(const char* name, const Histogram& histogram) {
+  const Percentiles p = histogram.percentiles();
+  return fmt::format("  {:<28} p50 {:>9}  p90 {:>9}  p99 {:>9}  max {:>9}\n", name,
+                     time_text(p.p50), time_text(p.p90), time_text(p.p99), time_text(p.max));
+}
+
+std::string counts_text(const std::map<std::string, uint64_t>& counts) {
+  std::string text;
+  for (const auto& [reason, count] : counts) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", reason, count);
+  }
+  return text;
+}
+
+std::string difference_text(const Difference& d) {
+  std::string text = fmt::format("  connection {}", d.connection);
+  if (d.request) text += fmt::format(" request {}", *d.request);
+  if (!d.method.empty()) text += fmt::format(" {} {}", d.method, d.url);
+  text += fmt::format(": {} ", d.what);
+  if (!d.recorded.empty()) text += d.recorded + " -> ";
+  return text + d.replayed + "\n";
+}
+
+std::string differences_text(const Verdicts& verdicts) {
+  std::string text;
+  const size_t shown = std::min(verdicts.differences.size(), differences_shown_max);
+  for (size_t i = 0; i < shown; ++i) text += difference_text(verdicts.differences[i]);
+  const uint64_t more = verdicts.differences.size() - shown + verdicts.differences_omitted;
+  if (more > 0) text += fmt::format("  ... and {} more\n", more);
+  return text;
+}
+
+std::string verdict_text(const RunReport& report) {
+  const Verdicts& v = report.verdicts;
+  if (!report.compared) return fmt::format("not compared, errors {}\n", v.errors);
+  const bool all_same = v.different + v.errors == 0;
+  const char* verdict = !all_same ? "" : v.same > 0 ? "all the same: " : "nothing compared: ";
+  return fmt::format("{}same {}, different {}, errors {}\n", verdict, v.same, v.different,
+                     v.errors);
+}
+
+std::string sent_text(const RunReport& report) {
+  const Tally& t = report.tally;
+  std::string text =
+      fmt::format("sent {} of {} requests on {} connections in {}, {} responses\n", t.requests_sent,
+                  t.requests_scheduled, t.connections, time_text(report.duration_ns), t.responses);
+  if (!t.not_sent.empty()) text += "not sent: " + counts_text(t.not_sent) + "\n";
+  const auto& not_compared = report.verdicts.not_compared;
+  if (!not_compared.empty()) text += "not compared: " + counts_text(not_compared) + "\n";
+  if (t.gates_by_quiet > 0) {
+    text += fmt::format("{} turns were taken for over because the target went quiet\n",
+                        t.gates_by_quiet);
+  }
+  if (t.not_sent.contains("tls")) {
+    text +=
+        "TLS that was passed through can't be replayed: record it readable, with "
+        "--upstream https://... or --tls-cert\n";
+  }
+  return text;
+}
+
+std::string status_text(const std::map<uint32_t, uint64_t>& status) {
+  std::string text;
+  for (const auto& [code, count] : status) text += fmt::format(" {} x{}", code, count);
+  return text.empty() ? "" : "status" + text + "\n";
+}
+
+std::string times_text(const Tally& tally) {
+  std::string text;
+  if (tally.latency_sent_ns.count() > 0) {
+    text += "latency of the target\n" + row("from the due time", tally.latency_due_ns) +
+            row("from the sending", tally.latency_sent_ns);
+  }
+  if (tally.lateness_ns.count() == 0) return text;
+  text += "lateness of the run\n" + row("every send", tally.lateness_ns);
+  for (size_t i = 0; i < causes; ++i) {
+    const Histogram& histogram = tally.lateness_by_cause[i];
+    if (histogram.count() == 0) continue;
+    const auto name =
+        fmt::format("{} ({} sends)", name_of(static_cast<Cause>(i)), histogram.count());
+    text += row(name.c_str(), histogram);
+  }
+  return text;
+}
+
+std::string damage_text(const RunReport& report) {
+  std::string text;
+  if (report.damages > 0) {
+    text += fmt::format(
+        "the tape is damaged in {} places, {} blocks are lost (see wiretape "
+        "verify {})\n",
+        report.damages, report.blocks_lost, report.tape);
+  }
+  if (report.torn) text += "the tape was not closed: its end may be missing\n";
+  if (report.connections_not_recorded > 0) {
+    text += fmt::format("{} connections were not recorded\n", report.connections_not_recorded);
+  }
+  return text;
+}
+
+void percentiles_json(JsonWriter& json, std::string_view key, const Histogram& histogram) {
+  const Percentiles p = histogram.percentiles();
+  json.key(key).begin_object().field("p50", p.p50).field("p90", p.p90).field("p99", p.p99);
+  json.field("max", p.max).field("count", histogram.count()).end_object();
+}
+
+void counts_json(JsonWriter& json, std::string_view key,
+                 const std::map<std::string, uint64_t>& counts) {
+  json.key(key).begin_object();
+  for (const auto& [reason, count] : counts) json.field(reason, count);
+  json.end_object();
+}
+
+void difference_json(JsonWriter& json, const Difference& d) {
+  json.begin_object().field("connection", d.connection).key("index");
+  d.request ? json.value(*d.request) : json.null();
+  if (!d.method.empty()) json.field("method", d.method);
+  if (!d.url.empty()) json.field("url", d.url);
+  json.field("what", d.what).field("recorded", d.recorded).field("replayed", d.replayed);
+  json.end_object();
+}
+
+void add_counts(JsonWriter& json, const RunReport& report) {
+  const Tally& t = report.tally;
+  const Verdicts& v = report.verdicts;
+  json.field("requests_scheduled", t.requests_scheduled).field("requests_sent", t.requests_sent);
+  json.field("responses", t.responses).field("connections", t.connections);
+  json.field("connections_failed", t.connections_failed).field("reconnects", t.reconnects);
+  json.field("same", v.same).field("different", v.different).field("errors", v.errors);
+  counts_json(json, "error_reasons", v.error_reasons);
+  counts_json(json, "not_sent", t.not_sent);
+  counts_json(json, "not_compared", v.not_compared);
+  json.field("gates_by_quiet", t.gates_by_quiet).field("bytes_sent", t.bytes_sent);
+  json.field("bytes_received", t.bytes_received).field("duration_ns", report.duration_ns);
+}
+
+void add_times(JsonWriter& json, const Tally& tally) {
+  percentiles_json(json, "lateness_ns", tally.lateness_ns);
+  json.key("lateness_by_cause").begin_object();
+  for (size_t i = 0; i < causes; ++i) {
+    percentiles_json(json, name_of(static_cast<Cause>(i)), tally.lateness_by_cause[i]);
+  }
+  json.end_object();
+  percentiles_json(json, "latency_due_ns", tally.latency_due_ns);
+  percentiles_json(json, "latency_sent_ns", tally.latency_sent_ns);
+}
+
+void add_differences(JsonWriter& json, const Verdicts& verdicts) {
+  json.key("status").begin_object();
+  for (const auto& [code, count] : verdicts.status) json.field(std::to_string(code), count);
+  json.end_object().key("differences").begin_list();
+  for (const Difference& d : verdicts.differences) difference_json(json, d);
+  json.end_list().field("differences_omitted", verdicts.differences_omitted);
+}
+
+}  // namespace
+
+std::string summary_of(const RunReport& report) {
+  return fmt::format("replayed {} to {} at speed {}\n", report.tape, report.target, report.speed) +
+         verdict_text(report) + differences_text(report.verdicts) + sent_text(report) +
+         status_text(report.verdicts.status) + times_text(report.tally) + damage_text(report);
+}
+
+std::string json_of(const RunReport& report) {
+  JsonWriter json(JsonWriter::Layout::indented);
+  json.begin_object().field("tape", report.tape).field("target", report.target);
+  json.field("speed", report.speed);
+  add_counts(json, report);
+  add_times(json, report.tally);
+  add_differences(json, report.verdicts);
+  json.field("tape_damages", report.damages).field("tape_blocks_lost", report.blocks_lost);
+  json.field("tape_torn", report.torn);
+  json.field("connections_not_recorded", report.connections_not_recorded).end_object();
+  return json.take() + "\n";
+}
+
+}  // namespace wiretape

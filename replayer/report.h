@@ -1,0 +1,29 @@
+// What a run has to say when it is over: a summary for people, JSON for programs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "replayer/compare.h"
+#include "replayer/tally.h"
+
+namespace wiretape {
+
+struct RunReport {
+  std::string tape;
+  std::string target;
+  std::string speed;  // "1", "2.5", "max"
+  bool compared = true;
+  int64_t duration_ns = 0;  // from the first due time to the last connection's end
+  Tally tally;
+  Verdicts verdicts;
+  uint64_t blocks_lost = 0;  // of a damaged tape
+  uint64_t damages = 0;
+  bool torn = false;  // the tape ends without a trailer
+  uint64_t connections_not_recorded = 0;
+};
+
+std::string summary_of(const RunReport& report);
+std::string json_of(const RunReport& report);
+
+}  // namespace wiretape
