@@ -3,6 +3,7 @@ import os
 import pty
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -134,14 +135,18 @@ def test_ctrl_c_reaches_the_command_and_we_end_with_it(tape, terminal):
     verify(tape)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_us_alone_ends_the_command_too(record, tape, number, tmp_path):
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+def test_a_signal_to_us_alone_ends_the_command_too(record, tape, signals, tmp_path):
+    """SIGTERM is passed on. A first SIGINT may be a Ctrl-C that the command has had as well."""
     started = tmp_path / "started"
     with SocketServer(echo) as server:
         recording = record(server.address,
                            command=["sh", "-c", f"echo $$ > {started}; exec sleep 60"])
         pid = int(wait_until(lambda: started.exists() and started.read_text(), "the command"))
-        recording.leave(number)
+        for number in signals:
+            recording.send_signal(number)
+            time.sleep(0.2)
+        assert recording.wait() == 128 + signal.SIGTERM
         assert not os.path.exists(f"/proc/{pid}")
     verify(tape)
 

@@ -61,7 +61,7 @@ def test_websocket_echo(chain, websocket_echo):
     messages = ["short", "x" * 70_000, b"\x00\xff" * 100_000] + [str(i) for i in range(200)]
 
     async def talk(url):
-        async with websockets.connect(url, max_size=None) as socket:
+        async with websockets.connect(url, max_size=None, compression=None) as socket:
             for message in messages:
                 await socket.send(message)
                 assert await socket.recv() == message
