@@ -6,13 +6,23 @@
 //   +-------------------------------------------------------+------------------------------+
 //                           \____ XXH3-64 ______/
 //
-// zstd frames carry no length, so without the head nothing could step over a bad one. Stored frames
-// are written by hand: magic, a descriptor that says single segment with checksum and a four-byte
-// content size, one raw block, and the low half of the content's XXH64. Stock zstd reads them, and
-// the records go from the block's buffer to the kernel without being copied.
+// zstd frames carry no length, so without the head nothing could step over a bad one.
+//
+// Storing. A zstd block of type "raw" would be the obvious way, but stock zstd hands out what is
+// there of a torn raw block, and half a record makes protoc refuse the whole tape. Of a torn
+// *compressed* block it hands out nothing. So a stored block is a compressed one, written by hand:
+// its literals are the records as they are, and its one sequence repeats a zero, because the format
+// wants a compressed block to be smaller than its content (RFC 8878, 3.1.1.2). The zeros are the
+// field Tape.padding, which the reader skips:
+//
+//   content    12 10 00 | 00 x 15 | records ...        12 10: padding, 16 bytes
+//   literals   12 10 00           | records ...        as they are, never copied
+//   sequence   after 3 literals repeat the last byte 15 times
+//
+// For the same reason what zstd itself would leave raw, or split, is stored.
 //
 // Invariant: a packer's and an unpacker's context lives as long as it; making one costs more than
-// packing a block.
+// packing a block. A BlockBuffer's records never take more than block_records_bytes_max.
 #include "proto/block.h"
 
 #include <fmt/core.h>
@@ -36,9 +46,23 @@ constexpr size_t at_numbers = at_marker + format::marker_bytes;
 constexpr size_t at_checksum = format::block_head_bytes - 8;
 
 constexpr uint32_t zstd_magic = 0xFD2FB528;
-constexpr auto single_segment_checksum_size4 = std::byte{0xA4};
-constexpr size_t stored_prefix_bytes = 4 + 1 + 4 + 3;
-constexpr size_t block_maximum_bytes = 128 * 1024;  // zstd's own
+
+// The frame's descriptor: single segment, content checksum, content size of four bytes.
+constexpr uint8_t stored_descriptor = 0xA4;
+constexpr uint32_t last_block = 1;
+constexpr uint32_t compressed_block = 2 << 1;
+// Raw literals with a size of 20 bits.
+constexpr uint32_t raw_literals = 3 << 2;
+constexpr size_t literals_head_bytes = 3;
+constexpr size_t padding_literals = 3;  // tag, length, the first zero
+// One sequence; all three codes are constants; 3 literals; offset code 2, extra bits 0: one byte
+// back; match length code 12: 15 bytes; the bit stream holds the two extra bits.
+constexpr std::array<uint8_t, 6> one_sequence = {1, 0x54, 3, 2, padding_zeros - 1 - 3, 0x04};
+static_assert(padding_zeros - 1 > literals_head_bytes + one_sequence.size());
+
+// Splitting into several zstd blocks begins with the strategies above this one.
+constexpr int strategy_max = ZSTD_btlazy2;
+constexpr int level_of_free_strategy_max = 9;
 
 void put_skippable(std::byte* out, size_t frame_bytes, const format::Marker& marker) {
   store_u32(out, format::skippable_magic);
@@ -56,6 +80,20 @@ bool in_bounds(const BlockHead& head) {
   return head.raw_bytes > 0 && head.raw_bytes <= format::block_readable_bytes_max &&
          head.stored_bytes > 0 && head.stored_bytes <= format::block_readable_bytes_max &&
          head.first_ns >= 0 && head.first_ns <= head.last_ns;
+}
+
+void store_u24(std::byte* out, uint32_t value) {
+  for (int i = 0; i < 3; ++i) out[i] = static_cast<std::byte>(value >> (8 * i));
+}
+
+// Of a frame that zstd made for us: without dictionary, with content size.
+bool is_one_compressed_block(Bytes frame) {
+  auto descriptor = std::to_integer<uint32_t>(frame[4]);
+  bool single_segment = (descriptor & 0x20) != 0;
+  size_t content_size_bytes = size_t{1} << (descriptor >> 6);
+  if (!single_segment && content_size_bytes == 1) content_size_bytes = 0;
+  auto block = std::to_integer<uint32_t>(frame[5 + content_size_bytes + (single_segment ? 0 : 1)]);
+  return (block & 7) == (last_block | compressed_block);
 }
 
 template <typename T>
@@ -135,6 +173,21 @@ std::optional<Magic> decode_magic(Bytes bytes) {
   return Magic{load_u32(bytes, at_numbers), load_u32(bytes, at_numbers + 4)};
 }
 
+BlockBuffer::BlockBuffer() : bytes_(tape_format::block_raw_bytes_max) {
+  bytes_[0] = std::byte{0x12};
+  bytes_[1] = std::byte{padding_zeros};
+}
+
+void BlockBuffer::set_end(const std::byte* new_end) {
+  assert(new_end >= bytes_.data() + padding_bytes && new_end <= bytes_.data() + bytes_.size());
+  size_ = static_cast<size_t>(new_end - bytes_.data()) - padding_bytes;
+}
+
+void BlockBuffer::resize(size_t size) {
+  assert(size <= size_);
+  size_ = size;
+}
+
 struct BlockPacker::Context {
   ZSTD_CCtx* zstd = or_bad_alloc(ZSTD_createCCtx());
   ~Context() { ZSTD_freeCCtx(zstd); }
@@ -147,32 +200,41 @@ BlockPacker::BlockPacker() : context_(std::make_unique<Context>()) {
 
 BlockPacker::~BlockPacker() = default;
 
-BlockPacker::Frame BlockPacker::pack(Bytes raw, int level) {
-  assert(!raw.empty() && raw.size() <= format::block_raw_bytes_max);
-  return level == 0 ? store(raw) : compress(raw, level);
+BlockPacker::Frame BlockPacker::pack(const BlockBuffer& block, int level) {
+  assert(block.size() > 0);
+  Frame frame;
+  if (level != 0 && compress(block.records(), level, frame)) return frame;
+  return store(block);
 }
 
-BlockPacker::Frame BlockPacker::store(Bytes raw) {
-  static_assert(format::block_raw_bytes_max <= block_maximum_bytes);
-  auto size = static_cast<uint32_t>(raw.size());
-  uint32_t last_raw_block = 1 | size << 3;
-  store_u32(prefix_.data(), zstd_magic);
-  prefix_[4] = single_segment_checksum_size4;
-  store_u32(prefix_.data() + 5, size);
-  for (size_t i = 0; i < 3; ++i) {
-    prefix_[9 + i] = static_cast<std::byte>(last_raw_block >> (8 * i));
-  }
-  static_assert(sizeof(prefix_) == stored_prefix_bytes);
-  store_u32(suffix_.data(), static_cast<uint32_t>(xxh64(raw)));
-  return {Bytes(prefix_), raw, Bytes(suffix_)};
+BlockPacker::Frame BlockPacker::store(const BlockBuffer& block) {
+  Bytes content = block.padded();
+  auto literals = static_cast<uint32_t>(padding_literals + block.size());
+  auto block_size = static_cast<uint32_t>(literals_head_bytes + literals + one_sequence.size());
+  assert(block_size < content.size());
+  std::byte* out = prefix_.data();
+  store_u32(out, zstd_magic);
+  out[4] = std::byte{stored_descriptor};
+  store_u32(out + 5, static_cast<uint32_t>(content.size()));
+  store_u24(out + 9, last_block | compressed_block | block_size << 3);
+  store_u24(out + 12, raw_literals | literals << 4);
+  std::memcpy(out + 15, content.data(), padding_literals);
+  static_assert(sizeof(prefix_) == 15 + padding_literals);
+  std::memcpy(suffix_.data(), one_sequence.data(), one_sequence.size());
+  store_u32(suffix_.data() + one_sequence.size(), static_cast<uint32_t>(xxh64(content)));
+  return {{Bytes(prefix_), block.records(), Bytes(suffix_)}, content.size()};
 }
 
-BlockPacker::Frame BlockPacker::compress(Bytes raw, int level) {
-  ZSTD_CCtx_setParameter(context_->zstd, ZSTD_c_compressionLevel, level);
-  size_t size = ZSTD_compress2(context_->zstd, compressed_.data(), compressed_.size(), raw.data(),
-                               raw.size());
+bool BlockPacker::compress(Bytes raw, int level, Frame& frame) {
+  ZSTD_CCtx* zstd = context_->zstd;
+  ZSTD_CCtx_setParameter(zstd, ZSTD_c_compressionLevel, level);
+  ZSTD_CCtx_setParameter(zstd, ZSTD_c_strategy,
+                         level > level_of_free_strategy_max ? strategy_max : 0);
+  size_t size =
+      ZSTD_compress2(zstd, compressed_.data(), compressed_.size(), raw.data(), raw.size());
   assert(!ZSTD_isError(size) && "the output is as large as zstd can need");
-  return {Bytes(compressed_).first(size), Bytes(), Bytes()};
+  frame = {{Bytes(compressed_).first(size), Bytes(), Bytes()}, raw.size()};
+  return is_one_compressed_block(frame.pieces[0]);
 }
 
 struct BlockUnpacker::Context {

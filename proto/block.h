@@ -44,7 +44,33 @@ uint64_t load_u64(Bytes bytes, size_t at);
 void store_u32(std::byte* out, uint32_t value);
 void store_u64(std::byte* out, uint64_t value);
 
-// Makes zstd frames. Level 0 stores: a frame of one raw block, which costs a checksum and no copy.
+// What a stored block begins with: the field Tape.padding. See block.cc.
+inline constexpr size_t padding_zeros = 16;
+inline constexpr size_t padding_bytes = 2 + padding_zeros;
+
+// The most that a block's records can take.
+inline constexpr size_t block_records_bytes_max = tape_format::block_raw_bytes_max - padding_bytes;
+
+// Where records gather. The padding stands before them, so that storing them needs no copy.
+class BlockBuffer {
+ public:
+  BlockBuffer();
+
+  std::byte* end() { return bytes_.data() + padding_bytes + size_; }
+  void set_end(const std::byte* end);
+  size_t size() const { return size_; }  // of the records
+  size_t room() const { return block_records_bytes_max - size_; }
+  void resize(size_t size);  // smaller
+  Bytes records() const { return Bytes(bytes_).subspan(padding_bytes, size_); }
+  Bytes padded() const { return Bytes(bytes_).first(padding_bytes + size_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+  size_t size_ = 0;
+};
+
+// Makes zstd frames of exactly one compressed block. Level 0 stores, which costs a checksum and no
+// copy; so does what can't be compressed.
 class BlockPacker {
  public:
   BlockPacker();
@@ -52,19 +78,24 @@ class BlockPacker {
   BlockPacker(const BlockPacker&) = delete;
   BlockPacker& operator=(const BlockPacker&) = delete;
 
-  // The frame, in pieces; valid until the next call and as long as `raw` is.
-  using Frame = std::array<Bytes, 3>;
-  Frame pack(Bytes raw, int level);
+  // A frame, in pieces; valid until the next call and as long as the records are.
+  struct Frame {
+    std::array<Bytes, 3> pieces;
+    size_t raw_bytes = 0;
+    size_t stored_bytes() const { return pieces[0].size() + pieces[1].size() + pieces[2].size(); }
+  };
+  Frame pack(const BlockBuffer& block, int level);
 
  private:
   struct Context;
-  Frame store(Bytes raw);
-  Frame compress(Bytes raw, int level);
+  Frame store(const BlockBuffer& block);
+  // False when zstd did not make one compressed block of it.
+  bool compress(Bytes raw, int level, Frame& frame);
 
   std::unique_ptr<Context> context_;
   std::vector<std::byte> compressed_;
-  std::array<std::byte, 12> prefix_{};
-  std::array<std::byte, 4> suffix_{};
+  std::array<std::byte, 18> prefix_{};
+  std::array<std::byte, 10> suffix_{};
 };
 
 // Takes zstd frames apart, and believes none of them.

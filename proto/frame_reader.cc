@@ -137,7 +137,7 @@ std::optional<Frame> FrameReader::frame_here() {
     complaint_ = "a block head is bad";
     return std::nullopt;
   }
-  if (!is_skippable(at_hand)) return std::nullopt;
+  if (!is_skippable(at_hand) || has_marker(at_hand, format::magic_marker)) return std::nullopt;
   size_t length = load_u32(at_hand, 4);
   return has_marker(at_hand, format::index_marker) ? index_here(length) : foreign_here(length);
 }

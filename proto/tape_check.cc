@@ -154,6 +154,7 @@ void TapeCheck::end_part() {
     settle(connection);
   }
   open_.clear();
+  all_clean_ = all_clean_ && has_trailer_ && trailer_.clean;
   if (!has_trailer_) return;
   findings_.connections_lost =
       plus(findings_.connections_lost, minus(trailer_.connections, connections_));
@@ -164,7 +165,7 @@ TapeFindings TapeCheck::finish(const TapeReader& reader) {
   end_part();
   findings_.end = reader.end();
   findings_.torn_bytes = reader.torn_bytes();
-  findings_.clean_trailer = has_trailer_ && trailer_.clean;
+  findings_.clean_trailer = all_clean_;
   return std::move(findings_);
 }
 

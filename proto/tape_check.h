@@ -31,7 +31,7 @@ struct TapeFindings {
   uint64_t records_out_of_order = 0;
   TapeEnd end = TapeEnd::whole;
   uint64_t torn_bytes = 0;
-  bool clean_trailer = false;
+  bool clean_trailer = false;  // in every part
   // True when the tape is all there and nothing was left out when it was recorded.
   bool whole() const;
 };
@@ -69,6 +69,7 @@ class TapeCheck {
 
   TapeFindings findings_;
   std::map<ConnectionId, Connection> open_;
+  bool all_clean_ = true;  // the trailers of the parts that are over
 
   // The part.
   uint32_t part_ = 0;

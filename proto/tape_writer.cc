@@ -30,12 +30,11 @@ namespace wiretape {
 
 namespace format = tape_format;
 
-static_assert(format::chunk_bytes_max + chunk_overhead_bytes_max < format::block_raw_bytes_max);
+static_assert(format::chunk_bytes_max + chunk_overhead_bytes_max < block_records_bytes_max);
 
 class TapeWriter::Impl {
  public:
-  Impl(std::unique_ptr<TapeFile> file, int level)
-      : file_(std::move(file)), level_(level), block_(format::block_raw_bytes_max) {}
+  Impl(std::unique_ptr<TapeFile> file, int level) : file_(std::move(file)), level_(level) {}
 
   Result<void> begin(const Header& header);
   Result<void> write_chunk(int64_t time_ns, const Chunk& chunk);
@@ -63,10 +62,8 @@ class TapeWriter::Impl {
   Result<void> write_index(Reserve reserve, const Trailer* totals);
   void added(int64_t time_ns, std::byte* end);
   void empty_block();
-  std::byte* block_end() { return block_.data() + block_size_; }
   bool invariant() const {
-    return block_size_ <= block_.size() && (records_ == 0) == (block_size_ == 0) &&
-           first_ns_ <= last_ns_;
+    return (records_ == 0) == (block_.size() == 0) && first_ns_ <= last_ns_;
   }
 
   std::unique_ptr<TapeFile> file_;
@@ -75,8 +72,7 @@ class TapeWriter::Impl {
   IndexBuilder index_;
   std::string scratch_;
 
-  std::vector<std::byte> block_;
-  size_t block_size_ = 0;
+  BlockBuffer block_;
   uint32_t records_ = 0;
   int64_t first_ns_ = 0;
   int64_t last_ns_ = 0;
@@ -102,7 +98,7 @@ Result<void> TapeWriter::Impl::begin(const Header& header) {
 Result<void> TapeWriter::Impl::write_chunk(int64_t time_ns, const Chunk& chunk) {
   assert(chunk.bytes.size() <= format::chunk_bytes_max);
   Result<void> place = make_place(chunk.bytes.size() + chunk_overhead_bytes_max, Reserve::keep);
-  if (place) added(time_ns, encode_chunk(block_end(), time_ns, chunk));
+  if (place) added(time_ns, encode_chunk(block_.end(), time_ns, chunk));
   return place;
 }
 
@@ -114,19 +110,19 @@ Result<void> TapeWriter::Impl::write(int64_t time_ns, const Event& event) {
 Result<void> TapeWriter::Impl::write(int64_t time_ns, const Event& event, Reserve reserve) {
   scratch_.clear();
   encode_record(scratch_, time_ns, event);
-  if (scratch_.size() > block_.size()) {
+  if (scratch_.size() > block_records_bytes_max) {
     return Error{ErrorSource::tape,
                  fmt::format("a record of {} bytes does not fit on a tape", scratch_.size())};
   }
   if (Result<void> place = make_place(scratch_.size(), reserve); !place) return place;
-  std::memcpy(block_end(), scratch_.data(), scratch_.size());
-  added(time_ns, block_end() + scratch_.size());
+  std::memcpy(block_.end(), scratch_.data(), scratch_.size());
+  added(time_ns, block_.end() + scratch_.size());
   return {};
 }
 
 // Stores the block when the record does not fit any more.
 Result<void> TapeWriter::Impl::make_place(size_t record_bytes, Reserve reserve) {
-  if (block_size_ + record_bytes <= block_.size()) return {};
+  if (record_bytes <= block_.room()) return {};
   return store_block(reserve);
 }
 
@@ -134,7 +130,7 @@ void TapeWriter::Impl::added(int64_t time_ns, std::byte* end) {
   assert(time_ns >= last_ns_ && "records come in order of time");
   if (records_ == 0) first_ns_ = time_ns;
   last_ns_ = time_ns;
-  block_size_ = static_cast<size_t>(end - block_.data());
+  block_.set_end(end);
   ++records_;
   assert(invariant());
 }
@@ -148,18 +144,18 @@ Result<void> TapeWriter::Impl::store_block(Reserve reserve) {
   if (index_.size() >= format::blocks_per_index) {
     if (Result<void> indexed = write_index(reserve, nullptr); !indexed) return indexed;
   }
-  BlockPacker::Frame frame = packer_.pack(Bytes(block_).first(block_size_), level_);
-  size_t stored = frame[0].size() + frame[1].size() + frame[2].size();
+  BlockPacker::Frame frame = packer_.pack(block_, level_);
   BlockHead head = {sequence_,
-                    static_cast<uint32_t>(block_size_),
-                    static_cast<uint32_t>(stored),
+                    static_cast<uint32_t>(frame.raw_bytes),
+                    static_cast<uint32_t>(frame.stored_bytes()),
                     records_,
                     part_tag_,
                     first_ns_,
                     last_ns_};
   BlockHeadBytes head_bytes = encode_head(head);
   uint64_t at = file_->size();
-  std::array<Bytes, 4> pieces = {Bytes(head_bytes), frame[0], frame[1], frame[2]};
+  std::array<Bytes, 4> pieces = {Bytes(head_bytes), frame.pieces[0], frame.pieces[1],
+                                 frame.pieces[2]};
   if (Result<void> done = file_->append(pieces, reserve); !done) return done;
   index_.add({at, sequence_, first_ns_, last_ns_, head.raw_bytes, head.stored_bytes});
   ++sequence_;
@@ -168,7 +164,7 @@ Result<void> TapeWriter::Impl::store_block(Reserve reserve) {
 }
 
 void TapeWriter::Impl::empty_block() {
-  block_size_ = 0;
+  block_.resize(0);
   records_ = 0;
   first_ns_ = last_ns_;
 }
@@ -187,11 +183,11 @@ Result<void> TapeWriter::Impl::finish(int64_t time_ns, const Trailer& trailer) {
   if (!trailer_stored_) {
     size_t trailer_bytes_max = 256;
     if (Result<void> place = make_place(trailer_bytes_max, Reserve::use); !place) return place;
-    Point before = {block_size_, records_, first_ns_, last_ns_};
+    Point before = {block_.size(), records_, first_ns_, last_ns_};
     Result<void> done = write(time_ns, trailer, Reserve::use);
     if (done) done = flush(Reserve::use);
     if (!done) {
-      block_size_ = before.block_size;
+      block_.resize(before.block_size);
       records_ = before.records;
       first_ns_ = before.first_ns;
       last_ns_ = before.last_ns;
@@ -219,7 +215,7 @@ std::vector<Gap> TapeWriter::Impl::discard_block(GapReason reason) {
     gaps.push_back(gap);
   };
   RecordDecoder decoder;
-  decoder.begin(Bytes(block_).first(block_size_));
+  decoder.begin(block_.records());
   int64_t time_ns = 0;
   Event event;
   while (decoder.next(time_ns, event) == RecordDecoder::Outcome::record) {
