@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 namespace wiretape {
 namespace {
@@ -66,23 +67,28 @@ bool starts_like(std::string_view bytes, std::initializer_list<int> pattern) {
 struct Unwrapped {
   std::string handshake;  // the records' fragments, joined
   bool bad = false;
+
+  // What the handshake message says of its length, or nothing while its head is not all there.
+  std::optional<size_t> claimed_bytes() const {
+    if (handshake.size() < handshake_head_bytes) return std::nullopt;
+    return Cursor(std::string_view(handshake).substr(1)).number(3);
+  }
+  bool too_long() const { return claimed_bytes().value_or(0) > client_hello_bytes_max; }
+  bool complete() const {
+    return claimed_bytes() && handshake.size() - handshake_head_bytes >= *claimed_bytes();
+  }
 };
 
+// Stops where the outcome is certain, so that what comes behind cannot change it.
 Unwrapped unwrap_records(std::string_view bytes) {
   Unwrapped out;
-  while (!bytes.empty()) {
+  while (!bytes.empty() && !out.complete() && !out.too_long()) {
     if (!starts_like(bytes, {handshake_record, 3})) return {{}, true};
     if (bytes.size() < record_head_bytes) break;
-    Cursor head(bytes.substr(3, 2));
-    const size_t length = head.number(2);
+    const size_t length = Cursor(bytes.substr(3)).number(2);
     if (length == 0 || length > record_bytes_max) return {{}, true};
     out.handshake.append(bytes.substr(record_head_bytes, length));
     bytes.remove_prefix(std::min(bytes.size(), record_head_bytes + length));
-    if (out.handshake.size() >= handshake_head_bytes) {
-      Cursor message(out.handshake);
-      message.take(1);
-      if (out.handshake.size() >= handshake_head_bytes + message.number(3)) break;
-    }
   }
   return out;
 }
@@ -132,17 +138,13 @@ ClientHello scan_client_hello(Bytes bytes) {
   if (!starts_like(text, {handshake_record, 3, -1, -1, -1, client_hello_message})) return not_tls();
   const Unwrapped unwrapped = unwrap_records(text);
   if (unwrapped.bad) return not_tls();
-  Cursor message(unwrapped.handshake);
-  message.take(1);
-  const size_t length = message.number(3);
-  const size_t there = unwrapped.handshake.size();
   ClientHello hello;
-  if (length > client_hello_bytes_max || text.size() == scanned_bytes_max) {
+  if (unwrapped.complete() || unwrapped.too_long() || text.size() == scanned_bytes_max) {
     hello.state = ClientHello::State::found;
   }
-  if (there < handshake_head_bytes || there - handshake_head_bytes < length) return hello;
-  hello.state = ClientHello::State::found;
-  read_extensions(message.take(length), hello);
+  if (!unwrapped.complete() || unwrapped.too_long()) return hello;
+  const std::string_view message = unwrapped.handshake;
+  read_extensions(message.substr(handshake_head_bytes, *unwrapped.claimed_bytes()), hello);
   return hello;
 }
 

@@ -99,6 +99,7 @@ TEST(ClientHello, OtherProtocolsAreNotTls) {
 TEST(ClientHello, ThatIsTooLongIsFoundWithoutLookingIntoIt) {
   const std::string start = "\x01" + number(client_hello_bytes_max + 1, 3) + "abc";
   EXPECT_EQ(scan(records(start, 16384)).state, State::found);
+  EXPECT_EQ(scan(records(start, 16384) + "no record").state, State::found);
   const std::string endless = records(
       "\x01" + number(client_hello_bytes_max, 3) + std::string(client_hello_bytes_max, 'x'), 1);
   EXPECT_EQ(scan(endless).state, State::found);
