@@ -55,6 +55,15 @@ def closed_by_peer(s):
         return True
 
 
+def is_turned_away(address):
+    """True when a new client is closed at once: before, or just after, connect() has returned."""
+    try:
+        with connect(address) as s:
+            return closed_by_peer(s)
+    except ConnectionResetError:
+        return True
+
+
 def get(address, path="/hello", close=False):
     """One GET on a connection of its own; the response as bytes, to the end when `close`."""
     with connect(address) as s:

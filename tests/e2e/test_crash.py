@@ -61,7 +61,7 @@ def test_a_tape_of_a_crash_can_be_used(record, tape):
     record_and_kill(record, tape, 0.7)
     for command in ("show", "stat"):
         said = wiretape(command, tape)
-        assert said.status == 0 and "torn" in said.stderr and said.stdout
+        assert said.status == 0 and "cut off" in said.stderr and said.stdout
     with SocketServer(http_handler(answer)) as server:
         outcome = replay(tape, server.address, "--speed", "max")
     assert outcome.report["different"] == 0 and outcome.report["same"] > 20, outcome
@@ -98,7 +98,8 @@ def test_two_recordings_do_not_share_a_tape(record, tape):
         recording = record(server.address)
         said = wiretape("record", "--listen", "127.0.0.1:0", "--upstream", server.address, "-f",
                         "-o", tape, "--", "true")
-        assert said.status == 3 and str(tape) in said.stderr
+        assert said.status in (2, 3) and str(tape) in said.stderr
+        assert "being written" in said.stderr
         recording.stop()
     verify(tape)
 
