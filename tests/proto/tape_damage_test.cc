@@ -52,6 +52,7 @@ INSTANTIATE_TEST_SUITE_P(Levels, TornTape, testing::Values(0, 1));
 
 TEST_P(TornTape, GivesEveryRecordOfItsWholeBlocks) {
   Sample sample;
+  sample.chunk_bytes_max = 600;
   sample.level = GetParam();
   make(sample);
   std::vector<size_t> records_until = {0};  // by the number of whole blocks
@@ -91,6 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Levels, FlippedBit, testing::Values(0, 1));
 
 TEST_P(FlippedBit, NeverGivesARecordThatWasNotWritten) {
   Sample sample;
+  sample.chunk_bytes_max = 600;
   sample.level = GetParam();
   make(sample);
   std::mt19937 random(5);
