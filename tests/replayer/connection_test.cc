@@ -1,0 +1,345 @@
+// Rules of a replayed connection, one by one, against a scripted target on a simulated clock.
+#include "replayer/connection.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/replayer/simulation.h"
+
+namespace wiretape {
+namespace {
+
+constexpr auto c2s = Direction::client_to_server;
+constexpr auto s2c = Direction::server_to_client;
+
+// One connection with three requests, 100 ms apart, answered within 10 ms.
+TapeByHand three_requests() {
+  TapeByHand tape;
+  tape.open(0, 1);
+  for (int i = 0; i < 3; ++i) {
+    tape.client(i * 100 * ms, 1, request(i));
+    tape.server((i * 100 + 10) * ms, 1, response("body " + std::to_string(i)));
+  }
+  tape.fin(300 * ms, 1, c2s).fin(301 * ms, 1, s2c).closed(301 * ms, 1);
+  return tape;
+}
+const std::vector<std::string> three_responses = {response("body 0"), response("body 1"),
+                                                  response("body 2")};
+
+TEST(Replay, TheSameServerIsFoundTheSame) {
+  Simulation run(http_target(three_responses, 5 * ms));
+  run.play(three_requests());
+  EXPECT_TRUE(run.all_finished());
+  EXPECT_EQ(run.verdicts().same, 3U);
+  EXPECT_EQ(run.verdicts().different + run.verdicts().errors, 0U);
+  EXPECT_EQ(run.tally().requests_scheduled, 3U);
+  EXPECT_EQ(run.tally().requests_sent, 3U);
+  EXPECT_EQ(run.compare().pending(), 0U);
+  EXPECT_EQ(run.queued_bytes(), 0U);
+}
+
+TEST(Replay, BytesArriveAsRecordedAndWhenDue) {
+  Simulation run(http_target(three_responses, 5 * ms));
+  run.play(three_requests());
+  const auto& arrivals = run.wire(1).arrivals;
+  ASSERT_EQ(arrivals.size(), 3U);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(arrivals[i].text, request(i));
+    EXPECT_EQ(arrivals[i].at_ns, i * 100 * ms);
+  }
+  EXPECT_EQ(run.wire(1).fin_at, 300 * ms);
+  EXPECT_EQ(run.tally().lateness_ns.max(), 0);
+}
+
+TEST(Replay, SpeedDividesTheGaps) {
+  Simulation run(http_target(three_responses, 1 * ms), Speed::times(10));
+  run.play(three_requests());
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 20 * ms);
+}
+
+TEST(Replay, AtMaxOnlyAnswersHoldRequestsBack) {
+  Simulation run(http_target(three_responses, 3 * ms), Speed::max());
+  run.play(three_requests());
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 6 * ms);
+  EXPECT_EQ(run.verdicts().same, 3U);
+}
+
+TEST(Replay, ALateAnswerHoldsTheNextRequestAndIsBlamedOnTheTarget) {
+  Simulation run(http_target(three_responses, 150 * ms));
+  run.play(three_requests());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 150 * ms);
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 300 * ms);
+  EXPECT_EQ(run.tally().lateness_by_cause[size_t(Cause::us)].max(), 0);
+  EXPECT_EQ(run.tally().lateness_by_cause[size_t(Cause::target)].count(), 2U);
+}
+
+TEST(Replay, LatencyFromDueShowsAStallThatLatencyFromSentHides) {
+  Simulation run(http_target(three_responses, 150 * ms));
+  run.play(three_requests());
+  EXPECT_EQ(run.tally().latency_sent_ns.max(), 150 * ms);
+  EXPECT_EQ(run.tally().latency_due_ns.max(), 250 * ms);  // due 200, sent 300, answered 450
+}
+
+TEST(Replay, LatenessDoesNotAccumulate) {
+  auto script = [](ScriptedWire& wire) {
+    const size_t i = wire.answers++;
+    if (i < 3) wire.answer(i == 0 ? 150 * ms : 1 * ms, three_responses[i]);
+    if (wire.fin_at >= 0) wire.end(0);
+  };
+  Simulation run(script);
+  run.play(three_requests());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 150 * ms);
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 200 * ms);
+}
+
+TEST(Replay, PipelinedRequestsStayPipelined) {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).client(1 * ms, 1, request(1));
+  tape.server(50 * ms, 1, response("a") + response("b")).closed(60 * ms, 1);
+  Simulation run(http_target({response("a"), response("b")}, 500 * ms));
+  run.play(tape);
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 1 * ms);
+  EXPECT_EQ(run.verdicts().same, 2U);
+}
+
+TEST(Replay, AnotherStatusAndAnotherBodyAreFound) {
+  Simulation run(
+      http_target({response("body 0"), response("body 1", 500), response("body X")}, ms));
+  run.play(three_requests());
+  EXPECT_EQ(run.verdicts().same, 1U);
+  ASSERT_EQ(run.verdicts().different, 2U);
+  EXPECT_EQ(run.verdicts().differences[0].what, "status");
+  EXPECT_EQ(run.verdicts().differences[0].recorded, "200");
+  EXPECT_EQ(run.verdicts().differences[0].replayed, "500");
+  EXPECT_EQ(run.verdicts().differences[1].what, "body");
+  EXPECT_EQ(run.verdicts().differences[1].request, 2U);
+}
+
+TEST(Replay, APacedUploadKeepsItsGapsWhenItBeginsLate) {
+  const std::string upload = request(1, std::string(30, 'u'));
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, response("a"));
+  const size_t head = upload.size() - 30;
+  tape.client(10 * ms, 1, upload.substr(0, head));
+  for (int i = 0; i < 3; ++i) {
+    tape.client((30 + i * 20) * ms, 1, upload.substr(head + i * 10, 10));
+  }
+  tape.server(80 * ms, 1, response("b")).closed(90 * ms, 1);
+  auto script = [](ScriptedWire& wire) {
+    if (wire.arrivals.size() == 1) wire.answer(500 * ms, response("a"));
+    if (wire.arrivals.size() == 5) wire.answer(1 * ms, response("b"));
+  };
+  Simulation run(script);
+  run.play(tape);
+  const auto& arrivals = run.wire(1).arrivals;
+  ASSERT_EQ(arrivals.size(), 5U);
+  EXPECT_EQ(arrivals[1].at_ns, 500 * ms);
+  EXPECT_EQ(arrivals[2].at_ns, 520 * ms);
+  EXPECT_EQ(arrivals[4].at_ns, 560 * ms);
+  EXPECT_EQ(run.tally().lateness_by_cause[size_t(Cause::dependency)].count(), 3U);
+  EXPECT_EQ(run.verdicts().same, 2U);
+}
+
+// ------------------------------------------------------------------------------ by turns
+
+TapeByHand three_turns() {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, "*one").server(5 * ms, 1, "+first\r\n");
+  tape.client(10 * ms, 1, "*two").server(15 * ms, 1, "+second\r\n");
+  tape.client(20 * ms, 1, "*three").server(25 * ms, 1, "+third\r\n");
+  tape.fin(30 * ms, 1, c2s).fin(31 * ms, 1, s2c).closed(31 * ms, 1);
+  return tape;
+}
+
+TEST(ReplayByTurns, TheSameServerIsFoundTheSame) {
+  Simulation run(turn_target({"+first\r\n", "+second\r\n", "+third\r\n"}, 2 * ms));
+  run.play(three_turns());
+  EXPECT_EQ(run.verdicts().same, 1U);
+  EXPECT_EQ(run.tally().requests_scheduled, 3U);
+  EXPECT_EQ(run.tally().requests_sent, 3U);
+  EXPECT_EQ(run.tally().gates_by_quiet, 0U);
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 20 * ms);
+  EXPECT_EQ(run.tally().latency_sent_ns.max(), 2 * ms);
+}
+
+TEST(ReplayByTurns, ATurnWaitsForAllOfTheAnswer) {
+  Simulation run(turn_target({"+first\r\n", "+second\r\n", "+third\r\n"}, 100 * ms));
+  run.play(three_turns());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 100 * ms);
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 200 * ms);
+}
+
+TEST(ReplayByTurns, AShorterAnswerIsOverAfterQuiet) {
+  Simulation run(turn_target({"+f\r\n", "+second\r\n", "+third\r\n"}, 2 * ms));
+  run.play(three_turns());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 52 * ms);
+  EXPECT_EQ(run.tally().gates_by_quiet, 1U);
+  EXPECT_EQ(run.tally().requests_sent, 3U);
+  EXPECT_EQ(run.verdicts().different, 1U);
+  EXPECT_NE(run.verdicts().differences[0].replayed.find("first difference at 2"),
+            std::string::npos);
+}
+
+TEST(ReplayByTurns, ALongerAnswerDoesNotOpenLaterGates) {
+  Simulation run(turn_target({std::string(200, 'x'), "+second\r\n", "+third\r\n"}, 15 * ms));
+  run.play(three_turns());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 15 * ms);
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 30 * ms) << "only after the answer to the second turn";
+  EXPECT_EQ(run.tally().requests_sent, 3U);
+}
+
+TEST(ReplayByTurns, OtherSegmentsAreTheSameTurn) {
+  auto script = [](ScriptedWire& wire) {
+    static const std::string texts[] = {"+first\r\n", "+second\r\n", "+third\r\n"};
+    if (wire.answers < wire.arrivals.size()) {
+      const std::string& text = texts[wire.answers++];
+      for (size_t i = 0; i < text.size(); ++i) {
+        wire.answer(static_cast<int64_t>(i) * ms, text.substr(i, 1));
+      }
+    }
+    if (wire.fin_at >= 0) wire.end(0);
+  };
+  Simulation run(script);
+  run.play(three_turns());
+  EXPECT_EQ(run.verdicts().same, 1U);
+  EXPECT_EQ(run.tally().gates_by_quiet, 0U);
+}
+
+TEST(ReplayByTurns, AGreetingIsWaitedFor) {
+  TapeByHand tape;
+  tape.open(0, 1).server(1 * ms, 1, "220 hi\r\n").client(2 * ms, 1, "QUIT\r\n");
+  tape.server(3 * ms, 1, "221 bye\r\n").fin(4 * ms, 1, s2c).closed(5 * ms, 1);
+  Simulation run([](ScriptedWire& wire) {
+    wire.answer(1 * ms, "221 bye\r\n");
+    wire.end(2 * ms);
+  });
+  run.after(140 * ms, [&] { run.wire(1).answer(0, "220 hi\r\n"); });  // 40 ms after t0
+  run.play(tape);
+  EXPECT_EQ(run.wire(1).arrivals[0].at_ns, 40 * ms);
+  EXPECT_EQ(run.verdicts().same, 1U);
+}
+
+TEST(ReplayByTurns, AResetWaitsForTheRecordedBytes) {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, "*get").server(1 * ms, 1, std::string(50, 'd'));
+  tape.closed(2 * ms, 1, CloseHow::rst, ClosedBy::client);
+  Simulation run([](ScriptedWire& wire) {
+    wire.answer(10 * ms, std::string(30, 'd'));
+    wire.answer(20 * ms, std::string(20, 'd'));
+  });
+  run.play(tape);
+  EXPECT_EQ(run.wire(1).reset_at, 20 * ms);
+  EXPECT_EQ(run.verdicts().same, 1U);
+}
+
+// ------------------------------------------------------------------------------ other targets
+
+TEST(ReplayErrors, AFailedConnectAccountsForEveryRequest) {
+  Simulation run(http_target({}, 0));
+  run.refuse_connections = true;
+  run.play(three_requests());
+  EXPECT_TRUE(run.all_finished());
+  EXPECT_EQ(run.tally().not_sent.at("connect_failed"), 3U);
+  EXPECT_EQ(run.verdicts().errors, 3U);
+}
+
+TEST(ReplayErrors, ATargetThatNeverAnswersEndsByTimeout) {
+  Simulation run([](ScriptedWire&) {}, Speed::times(1), 1'000 * ms);
+  run.play(three_requests());
+  EXPECT_TRUE(run.all_finished());
+  EXPECT_EQ(run.tally().requests_sent, 1U);
+  EXPECT_EQ(run.tally().not_sent.at("timeout"), 2U);
+  EXPECT_EQ(run.verdicts().error_reasons.at("timeout"), 3U);
+  EXPECT_EQ(run.wire(1).closed_at, 1'100 * ms);
+}
+
+TEST(ReplayErrors, ASlowTargetThatMakesProgressDoesNotTimeOut) {
+  auto script = [](ScriptedWire& wire) {
+    const std::string text = response("slow body");
+    for (size_t i = 0; wire.answers == 0 && i < text.size(); ++i) {
+      wire.answer(static_cast<int64_t>(i + 1) * 900 * ms, text.substr(i, 1));
+    }
+    ++wire.answers;
+  };
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, response("slow body"));
+  tape.closed(2 * ms, 1);
+  Simulation run(script, Speed::times(1), 1'000 * ms);
+  run.play(tape);
+  EXPECT_EQ(run.verdicts().same, 1U);
+}
+
+TEST(ReplayErrors, ATargetThatClosesEarlyLeavesTheRestUnsent) {
+  Simulation run([](ScriptedWire& wire) {
+    wire.answer(1 * ms, three_responses[0]);
+    wire.end(2 * ms);
+  });
+  run.play(three_requests());
+  EXPECT_EQ(run.verdicts().same, 1U);
+  EXPECT_EQ(run.tally().not_sent.at("closed_by_target"), 2U);
+  EXPECT_EQ(run.verdicts().errors, 2U);
+}
+
+TEST(ReplayErrors, AResetInMidAnswerIsAnError) {
+  Simulation run([](ScriptedWire& wire) {
+    wire.answer(1 * ms, three_responses[0].substr(0, 20));
+    wire.reset_by_target(2 * ms);
+  });
+  run.play(three_requests());
+  EXPECT_TRUE(run.all_finished());
+  EXPECT_EQ(run.verdicts().error_reasons.at("closed_by_target"), 3U);
+}
+
+TEST(ReplayErrors, ARefusedUpgradeIsOneErrorForTheRest) {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1,
+                         "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  tape.server(1 * ms, 1, "HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+  tape.client(2 * ms, 1, "frame").server(3 * ms, 1, "echo").closed(4 * ms, 1);
+  Simulation run(http_target({response("no", 404)}, 1 * ms));
+  run.play(tape);
+  EXPECT_TRUE(run.all_finished());
+  EXPECT_EQ(run.tally().not_sent.at("upgrade_refused"), 1U);
+  EXPECT_EQ(run.verdicts().different, 1U) << "101 became 404";
+  EXPECT_EQ(run.verdicts().errors, 1U);
+}
+
+TEST(ReplayErrors, AnEndlessAnswerEndsWhenTheRecordedClientClosed) {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, head + "3\r\nabc\r\n");
+  tape.closed(700 * ms, 1);
+  Simulation run([head](ScriptedWire& wire) {
+    wire.answer(1 * ms, head);
+    for (int i = 0; i < 1'000; ++i) wire.answer(i * 10 * ms, "3\r\nabc\r\n");
+  });
+  run.play(tape);
+  EXPECT_EQ(run.wire(1).closed_at, 700 * ms);
+  EXPECT_EQ(run.verdicts().not_compared.at("recorded_incomplete"), 1U);
+}
+
+TEST(ReplayErrors, WhatIsNotOnTheTapeIsCountedAndNotBlamed) {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, response("a"));
+  tape.gap(2 * ms, 1, c2s, 100).client(3 * ms, 1, request(1)).closed(4 * ms, 1);
+  Simulation run(http_target({response("a")}, 1 * ms));
+  run.play(tape);
+  EXPECT_EQ(run.verdicts().same, 1U);
+  EXPECT_EQ(run.verdicts().errors, 0U);
+  EXPECT_GE(run.tally().not_sent.at("gap"), 1U);
+  EXPECT_EQ(run.wire(1).received, request(0));
+}
+
+TEST(ReplayErrors, RelayedTlsIsCountedAndNotSent) {
+  const std::string hello("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", 10);
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, hello).server(1, 1, "\x16\x03\x03").closed(2, 1);
+  Simulation run([](ScriptedWire&) {});
+  run.play(tape);
+  EXPECT_EQ(run.tally().not_sent.at("tls"), 1U);
+  EXPECT_EQ(run.verdicts().not_compared.at("tls"), 1U);
+  EXPECT_EQ(run.verdicts().errors, 0U);
+  EXPECT_EQ(run.wire(1).received, "");
+}
+
+}  // namespace
+}  // namespace wiretape
