@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BASELINE = "haproxy"
 HOST = "127.0.0.1"
 ANSWERS = 1000  # different answers of 1 KiB
+IDLE_WARM = 1000  # opened before memory is looked at, so that fixed costs are not shared out
 IDLE_CONNECTIONS = 4000
 
 
@@ -139,7 +140,7 @@ def haproxy(folder, listen, upstream, _):
     (folder / "haproxy.cfg").write_text(f"""
 global
   nbthread 1
-  maxconn {IDLE_CONNECTIONS + 1000}
+  maxconn {IDLE_WARM + IDLE_CONNECTIONS + 1000}
 defaults
   mode tcp
   timeout connect 5s
@@ -219,15 +220,16 @@ def run_wrk(load, port, seconds, folder):
     return json.loads(out.splitlines()[-1])
 
 
-def open_idle(port):
+def open_idle(port, count):
     """Connections that have each had one answer."""
     connections = []
-    for n in range(IDLE_CONNECTIONS):
+    for n in range(count):
         connection = socket.create_connection((HOST, port), timeout=10)
         connection.sendall(b"GET /%d HTTP/1.1\r\nHost: bench\r\n\r\n" % (n % ANSWERS))
         connections.append(connection)
         if not connection.recv(65536):
             raise RuntimeError("an idle connection was closed")
+    time.sleep(1)  # what is done once the connection is quiet
     return connections
 
 
@@ -271,15 +273,17 @@ def measure(cell, options, upstream, folder):
 
 
 def measure_idle(cell, process, port):
+    connections = open_idle(port, IDLE_WARM)
     before = process.pss_bytes()
-    connections = open_idle(port)
-    time.sleep(1)
-    cell.idle_bytes = (process.pss_bytes() - before) / len(connections)
+    connections += open_idle(port, IDLE_CONNECTIONS)
+    cell.idle_bytes = (process.pss_bytes() - before) / IDLE_CONNECTIONS
     for connection in connections:
         connection.close()
 
 
 def fill_in(cell, seen, process, options, folder):
+    if not seen["requests"]:
+        raise RuntimeError(f"nothing was answered: {(folder / 'log').read_text()[-500:]}")
     bulk = cell.load == "bulk"
     units = seen["bytes"] / 1e6 if bulk else seen["requests"]
     cell.rate = units / seen["duration_us"] * 1e6
