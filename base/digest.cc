@@ -75,6 +75,11 @@ Xxh3_128::Value Xxh3_128::digest() const {
   return {hash.low64, hash.high64};
 }
 
+Xxh3_128::Value xxh3_128(std::span<const std::byte> bytes) {
+  const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+  return {hash.low64, hash.high64};
+}
+
 void Sha256::Free::operator()(Context* context) const {
   EVP_MD_CTX_free(evp(context));
 }

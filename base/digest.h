@@ -36,6 +36,8 @@ class Xxh3_128 {
   bool used_ = false;
 };
 
+Xxh3_128::Value xxh3_128(std::span<const std::byte> bytes);
+
 class Sha256 {
  public:
   Sha256();

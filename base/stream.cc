@@ -54,14 +54,9 @@ Stream::~Stream() {
 
 Result<void> Stream::open(Loop& loop, int fd, int family) {
   assert(state_ == State::fresh);
-  int status = 0;
-  if (family == AF_UNIX) {
-    uv_pipe_init(loop.raw(), &uv_.pipe, 0);
-    status = uv_pipe_open(&uv_.pipe, fd);
-  } else {
-    uv_tcp_init(loop.raw(), &uv_.tcp);
-    status = uv_tcp_open(&uv_.tcp, fd);
-  }
+  is_tcp_ = family != AF_UNIX;
+  uv_tcp_init(loop.raw(), &uv_.tcp);
+  const int status = uv_tcp_open(&uv_.tcp, fd);  // takes unix sockets as well, and weighs less
   uv_.handle.data = this;
   state_ = State::open;
   if (status != 0) {
@@ -140,7 +135,7 @@ void Stream::broken(int error) {
 }
 
 bool Stream::was_reset() const {
-  if (state_ != State::open || uv_.handle.type != UV_TCP) return false;
+  if (state_ != State::open || !is_tcp_) return false;
   tcp_info info{};
   socklen_t length = sizeof(info);
   const bool known = getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
@@ -248,7 +243,7 @@ void Stream::close() {
 
 int Stream::unacknowledged_bytes() const {
   int bytes = 0;
-  if (state_ == State::open && uv_.handle.type == UV_TCP) ioctl(fd(), SIOCOUTQ, &bytes);
+  if (state_ == State::open && is_tcp_) ioctl(fd(), SIOCOUTQ, &bytes);
   return bytes;
 }
 

@@ -122,7 +122,6 @@ class Stream {
     uv_handle_t handle;
     uv_stream_t stream;
     uv_tcp_t tcp;
-    uv_pipe_t pipe;
   };
 
   Handle uv_;
@@ -136,6 +135,7 @@ class Stream {
   bool shutdown_wanted_ = false;
   bool shut_down_ = false;
   bool above_low_ = false;
+  bool is_tcp_ = true;
 };
 
 }  // namespace wiretape

@@ -100,6 +100,7 @@ class ExchangeTracker {
   bool idle() const;
   // Gives back the memory of an idle connection until its next byte.
   void park();
+  bool parked() const { return state_ == nullptr; }
 
  private:
   struct State;

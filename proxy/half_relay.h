@@ -1,5 +1,8 @@
 // One direction of a relay: what is read from one stream is shown to the tap and written to the
 // other. Two of them, equal but for the direction, make a relay.
+//
+// A half-relay is a view, made when it is needed and not kept: all state is in the streams, and a
+// relay that idles should weigh little.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +34,7 @@ class HalfRelay {
   Stream& to_;
   Tap& tap_;
   TappedConnection& tapped_;
-  const Direction direction_;
+  Direction direction_;
 };
 
 }  // namespace wiretape

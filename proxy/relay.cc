@@ -54,7 +54,7 @@ void Relay::on_dialed(DialOutcome outcome) {
     return downstream_.reset_when_flushed();
   }
   state_ = State::relaying;
-  to_client_.read_on();
+  to_client().read_on();
 }
 
 // ---------------------------------------------------------------------------------- readiness
@@ -111,7 +111,7 @@ void Relay::on_closed(Stream&) {
 // ---------------------------------------------------------------------------------- ends
 
 void Relay::end_when_both_delivered() {
-  if (state_ != State::relaying || !to_server_.delivered() || !to_client_.delivered()) return;
+  if (state_ != State::relaying || !to_server().delivered() || !to_client().delivered()) return;
   record_end(CloseHow::fin, first_end_, "");
   downstream_.close();
   upstream_.close();
@@ -133,8 +133,8 @@ void Relay::look_for_reset() {
 
 void Relay::resume_reading() {
   if (state_ == State::ending) return;
-  to_server_.read_on();
-  if (state_ == State::relaying) to_client_.read_on();
+  to_server().read_on();
+  if (state_ == State::relaying) to_client().read_on();
 }
 
 void Relay::record_end(CloseHow how, ClosedBy by, std::string_view error) {

@@ -80,12 +80,14 @@ class Relay : private StreamHandler {
   void record_end(CloseHow how, ClosedBy by, std::string_view error);
   void gone_when_both_closed();
 
-  HalfRelay& half_from(const Stream& stream) {
-    return &stream == &downstream_ ? to_server_ : to_client_;
+  HalfRelay half_from(Stream& from) {
+    const Direction direction =
+        &from == &downstream_ ? Direction::client_to_server : Direction::server_to_client;
+    return {direction, from, other(from), context_.tap, tapped_};
   }
-  HalfRelay& half_to(const Stream& stream) {
-    return &stream == &downstream_ ? to_client_ : to_server_;
-  }
+  HalfRelay half_to(Stream& to) { return half_from(other(to)); }
+  HalfRelay to_server() { return half_from(downstream_); }
+  HalfRelay to_client() { return half_from(upstream_); }
   Stream& other(const Stream& stream) { return &stream == &downstream_ ? upstream_ : downstream_; }
   ClosedBy peer_of(const Stream& stream) const {
     return &stream == &downstream_ ? ClosedBy::client : ClosedBy::server;
@@ -101,8 +103,6 @@ class Relay : private StreamHandler {
   std::unique_ptr<Dial> dial_;
   Stream downstream_{*this};
   Stream upstream_{*this};
-  HalfRelay to_server_{Direction::client_to_server, downstream_, upstream_, context_.tap, tapped_};
-  HalfRelay to_client_{Direction::server_to_client, upstream_, downstream_, context_.tap, tapped_};
 };
 
 }  // namespace wiretape

@@ -1,11 +1,12 @@
 // One ExchangeTracker a connection, in a hash table. 9,000 idle keep-alive connections are common,
 // so the parsers of a connection that fell silent between two exchanges are given back (park_quiet,
-// ten times a second) and made again with its next byte.
+// many times a second) and made again with its next byte.
 //
 // Invariant: current_ points to the connection of the call under way, and only during it.
 #include "recorder/indexer.h"
 
 #include <cassert>
+#include <utility>
 
 namespace wiretape {
 
@@ -21,8 +22,8 @@ void Indexer::chunk(int64_t time_ns, ConnectionId id, Direction direction, Bytes
   if (found == connections_.end()) return;
   Connection& c = found->second;
   c.length[index_of(direction)] += bytes.size();
-  c.quiet = false;
   if (!parse_) return;
+  touch(id, c);
   now_ns_ = time_ns;
   current_ = &c;
   c.tracker.chunk(direction, time_ns, bytes);
@@ -61,11 +62,22 @@ Protocol Indexer::closed(int64_t time_ns, ConnectionId id) {
   return protocol;
 }
 
+void Indexer::touch(ConnectionId id, Connection& c) {
+  c.quiet = false;
+  if (std::exchange(c.awake, true)) return;
+  awake_.push_back(id);
+}
+
 void Indexer::park_quiet() {
-  for (auto& [id, c] : connections_) {
-    if (c.quiet) c.tracker.park();
-    c.quiet = true;
-  }
+  std::erase_if(awake_, [this](ConnectionId id) {
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return true;
+    Connection& c = found->second;
+    if (!std::exchange(c.quiet, true)) return false;
+    c.tracker.park();
+    c.awake = !c.tracker.parked();
+    return !c.awake;
+  });
 }
 
 std::vector<Indexer::Idle> Indexer::idle_connections() const {

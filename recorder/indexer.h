@@ -52,9 +52,11 @@ class Indexer : private ExchangeObserver {
     ExchangeTracker tracker;
     uint64_t length[2] = {0, 0};
     uint32_t listener;
+    bool awake = false;  // in awake_
     bool quiet = false;  // no traffic since the last park_quiet
   };
 
+  void touch(ConnectionId id, Connection& c);
   void on_exchange(const Exchange& exchange) override;
   void on_protocol(const ProtocolFound& found) override;
 
@@ -62,6 +64,7 @@ class Indexer : private ExchangeObserver {
   Notices& notices_;
   Emit emit_;
   std::unordered_map<ConnectionId, Connection> connections_;
+  std::vector<ConnectionId> awake_;  // those that may hold parsers; some may have ended since
   int64_t now_ns_ = 0;                   // of the event being worked on
   const Connection* current_ = nullptr;  // its connection
   uint64_t exchanges_ = 0;

@@ -36,7 +36,7 @@ namespace {
 
 constexpr int64_t nap_ns = 5 * ns_per_ms;
 constexpr int64_t sleep_ns_max = 100 * ns_per_ms;
-constexpr int64_t park_every_ns = 100 * ns_per_ms;
+constexpr int64_t park_every_ns = 20 * ns_per_ms;
 
 std::string new_tape_set() {
   std::random_device random;
