@@ -32,7 +32,7 @@ class Acceptor {
 
   // From any thread, once for every accepted connection that is over.
   void connection_gone();
-  size_t open_connections() const { return open_.load(std::memory_order_relaxed); }
+  size_t open_connections() const { return open_.load(); }
   size_t connections_max() const { return connections_max_; }
 
   // "127.0.0.1:8080", with the port that was picked, one a pair.

@@ -15,7 +15,8 @@ void HalfRelay::pass_on(int64_t time_ns, std::span<const std::byte> bytes) {
 
 void HalfRelay::pass_on_end(int64_t time_ns) {
   tap_.half_closed(tapped_, time_ns, direction_);
-  to_.shutdown();
+  // When this was the second end, the socket is about to be closed, which says the same.
+  if (!to_.read_ended()) to_.shutdown();
 }
 
 void HalfRelay::read_on() {

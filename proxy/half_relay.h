@@ -26,8 +26,8 @@ class HalfRelay {
   void read_on();
 
   bool ended() const { return from_.read_ended(); }
-  // The end was handed to the kernel, and so was every byte before it.
-  bool delivered() const { return ended() && (to_.is_shut_down() || to_.write_failed()); }
+  // The end was read, and every byte before it was handed to the kernel.
+  bool delivered() const { return ended() && (to_.pending_bytes() == 0 || to_.write_failed()); }
 
  private:
   Stream& from_;

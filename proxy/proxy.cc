@@ -58,7 +58,7 @@ bool Proxy::may_accept() {
 
 void Proxy::on_connection_gone() {
   acceptor_->connection_gone();
-  if (acceptor_->open_connections() == 0) loop_.post([this] { end_when_empty(); });
+  if (draining_ && acceptor_->open_connections() == 0) loop_.post([this] { end_when_empty(); });
 }
 
 void Proxy::on_upstream_failed(uint32_t pair, const std::string& error) {
@@ -96,6 +96,7 @@ void Proxy::tell_upstream_failure(uint32_t pair, const std::string& error) {
 void Proxy::drain(int64_t patience_ns, std::function<void()> on_ended) {
   acceptor_->stop();
   on_ended_ = std::move(on_ended);
+  draining_ = true;
   drain_deadline_ns_ = monotonic_ns() + patience_ns;
   drain_timer_ = std::make_unique<Timer>(loop_, [this] { drain_round(); });
   drain_timer_->start_every(drain_round_ns);

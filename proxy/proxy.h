@@ -6,6 +6,7 @@
 // On the main loop's thread.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -71,7 +72,7 @@ class Proxy : public WorkerOwner {
   std::vector<UpstreamTrouble> trouble_;
   std::unique_ptr<Timer> drain_timer_;
   int64_t drain_deadline_ns_ = 0;
-  bool ended_all_ = false;
+  std::atomic<bool> draining_{false};
   std::function<void()> on_ended_;
 };
 
