@@ -10,7 +10,7 @@
 // A block whose head is right is never searched, even when the file ends inside it: a recorded tape
 // may lie in there, byte for byte.
 //
-// Invariant: begin_ <= end_ <= buffer_.size(), and offset_ is the file's offset of begin_.
+// Invariant: begin_ <= end_ <= window_bytes_max, and offset_ is the file's offset of begin_.
 #include "proto/frame_reader.h"
 
 #include <unistd.h>
@@ -83,7 +83,7 @@ InputWindow::~InputWindow() {
 Bytes InputWindow::peek(size_t count) {
   assert(count <= window_bytes_max);
   if (end_ - begin_ < count && !at_end_) fill(count);
-  return Bytes(buffer_).subspan(begin_, end_ - begin_);
+  return {buffer_.get() + begin_, end_ - begin_};
 }
 
 void InputWindow::drop(size_t count) {
@@ -93,14 +93,14 @@ void InputWindow::drop(size_t count) {
 }
 
 void InputWindow::fill(size_t count) {
-  if (buffer_.empty()) buffer_.resize(window_bytes_max);
-  if (begin_ + count > buffer_.size()) {
-    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<std::byte[]>(window_bytes_max);
+  if (begin_ + count > window_bytes_max) {
+    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
     end_ -= begin_;
     begin_ = 0;
   }
   while (end_ - begin_ < count) {
-    ssize_t got = read(fd_, buffer_.data() + end_, buffer_.size() - end_);
+    ssize_t got = read(fd_, buffer_.get() + end_, window_bytes_max - end_);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
       at_end_ = true;
@@ -108,6 +108,7 @@ void InputWindow::fill(size_t count) {
       return;
     }
     end_ += static_cast<size_t>(got);
+    assert(begin_ <= end_ && end_ <= window_bytes_max);
   }
 }
 

@@ -5,10 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
-#include <vector>
 
 #include "proto/block.h"
 
@@ -37,7 +37,7 @@ class InputWindow {
   void fill(size_t count);
 
   int fd_;
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<std::byte[]> buffer_;  // not cleared: most tapes are shorter
   size_t begin_ = 0;
   size_t end_ = 0;
   uint64_t offset_ = 0;
