@@ -10,8 +10,6 @@
 // milliseconds, whatever comes: waking it for every chunk would cost more than recording it. Only a
 // thread that found nothing sleeps until it is rung.
 //
-// Merging: of the queues' first events the earliest goes next, provided that no empty queue can
-// still bring an earlier one (Tap::watermark; the argument is in recorder/tap.cc).
 #include "recorder/recorder.h"
 
 #include <fmt/core.h>
@@ -28,6 +26,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proto/tape_format.h"
+#include "recorder/event_merge.h"
 #include "recorder/indexer.h"
 #include "recorder/tape_sink.h"
 
@@ -94,7 +93,6 @@ class Recorder::Impl : public RecorderBell {
                                             *this, options_.loops > 1));
     }
     wakers_.resize(options_.loops);
-    watermarks_.resize(options_.loops);
   }
 
   void run_thread() {
@@ -181,35 +179,14 @@ class Recorder::Impl : public RecorderBell {
   }
 
   bool drain() {
-    const int64_t present_ns = monotonic_ns();  // before any watermark is read
-    for (size_t i = 0; i < taps_.size(); ++i) {
-      watermarks_[i] =
-          taps_.size() == 1 ? Tap::asleep : std::min(taps_[i]->watermark(), present_ns);
-    }
+    merge_.begin_round();
     bool found = false;
-    while (Tap* next = earliest()) {
-      handle(*next->queue().peek());
-      next->queue().pop();
+    while (EventQueue* queue = merge_.earliest()) {
+      handle(*queue->peek());
+      queue->pop();
       found = true;
     }
     return found;
-  }
-
-  // The tap whose first event goes next; none when an empty queue may still bring an earlier one.
-  Tap* earliest() {
-    Tap* best = nullptr;
-    int64_t best_ns = Tap::asleep;
-    int64_t bound_ns = Tap::asleep;
-    for (size_t i = 0; i < taps_.size(); ++i) {
-      const QueuedEvent* event = taps_[i]->queue().peek();
-      if (event == nullptr) {
-        bound_ns = std::min(bound_ns, watermarks_[i]);
-      } else if (event->time_ns < best_ns) {
-        best_ns = event->time_ns;
-        best = taps_[i].get();
-      }
-    }
-    return best_ns < bound_ns ? best : nullptr;
   }
 
   // What is due between events: blocks, sleeping parsers, waiting loops, questions.
@@ -415,7 +392,7 @@ class Recorder::Impl : public RecorderBell {
   TapeSink sink_;
   Notices notices_;
   Indexer indexer_;
-  std::vector<int64_t> watermarks_;
+  EventMerge merge_{taps_};
   int64_t parked_ns_ = 0;
   uint64_t connections_open_ = 0;
   bool failure_told_ = false;
