@@ -82,6 +82,7 @@ void EventQueue::push(const QueuedEvent& head, std::span<const std::byte> payloa
   if (!more.empty()) std::memcpy(to + sizeof(copy) + payload.size(), more.data(), more.size());
   tail_written_ += size;
   pushed_.store(pushed_.load(std::memory_order_relaxed) + size, std::memory_order_relaxed);
+  assert(used_bytes() <= capacity_);
   tail_->written.store(tail_written_, std::memory_order_release);
 }
 

@@ -12,7 +12,7 @@
 // Room is reserved for the end of every connection that was pushed as opened: whatever the disk
 // does, that a connection closed, and what is missing of it, can always be told.
 //
-// Invariant: bytes in use + bytes reserved <= capacity.
+// Invariant: bytes in use <= capacity, also when every reservation is used.
 #pragma once
 
 #include <atomic>
@@ -61,8 +61,9 @@ class EventQueue {
   // An event with the largest payload there is, 64 KiB.
   static constexpr size_t event_bytes_max = sizeof(QueuedEvent) + 64 * 1024;
   static constexpr size_t segment_bytes = 4 * event_bytes_max;
-  // What the end of one connection takes: two gaps, two half-closes and a close with its reason.
-  static constexpr size_t ending_bytes = 5 * sizeof(QueuedEvent) + 512;
+  // What is still to come of a connection that was opened, besides its bytes: that it is connected
+  // to the upstream, two gaps, two half-closes and a close with its reason.
+  static constexpr size_t ending_bytes = 6 * sizeof(QueuedEvent) + 2 * sizeof(Address) + 512;
 
   explicit EventQueue(size_t capacity_bytes = capacity_bytes_default);
   ~EventQueue();

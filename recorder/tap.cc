@@ -17,6 +17,8 @@
 namespace wiretape {
 namespace {
 
+constexpr size_t opening_bytes = 2 * sizeof(Address) + 8 + EventQueue::ending_bytes;
+
 // Addresses cross the queue as the kernel's structures; text is made on the recorder thread.
 std::span<const std::byte> raw_bytes(const Address& address) {
   return std::as_bytes(std::span(&address, 1));
@@ -30,7 +32,9 @@ Tap::Tap(Overload policy, size_t queue_bytes, std::atomic<ConnectionId>& ids, Re
       policy_(policy),
       ids_(ids),
       bell_(bell),
-      ordered_with_others_(ordered_with_others) {}
+      ordered_with_others_(ordered_with_others) {
+  queue_.reserve_ending();  // for a stall and for lost connections, told when all is full
+}
 
 void Tap::wake() {
   awake_ = true;
@@ -63,7 +67,7 @@ bool Tap::wait_begins() {
 
 bool Tap::room_for_connection() {
   if (policy_ == Overload::skip) return true;
-  return queue_.has_room(read_bytes_max + EventQueue::ending_bytes) || wait_begins();
+  return queue_.has_room(opening_bytes) || wait_begins();
 }
 
 void Tap::room_again() {
@@ -75,7 +79,7 @@ void Tap::room_again() {
   event.offset = static_cast<uint64_t>(wait_began_ns_);
   event.length = static_cast<uint64_t>(time_ns - wait_began_ns_);
   wait_began_ns_ = 0;
-  if (queue_.has_room(0)) queue_.push(event);
+  queue_.push(event);
   pushed_since_wait_ = true;
 }
 
@@ -127,7 +131,7 @@ void Tap::opened(TappedConnection& c, int64_t time_ns, uint32_t listener, const 
                  const Address& local) {
   c.id = ids_.fetch_add(1, std::memory_order_relaxed) + 1;
   pushed_since_wait_ = true;
-  if (!queue_.has_room(2 * sizeof(Address) + EventQueue::ending_bytes)) {
+  if (!queue_.has_room(opening_bytes)) {
     ++lost_connections_;
     return;
   }
@@ -145,7 +149,7 @@ void Tap::opened(TappedConnection& c, int64_t time_ns, uint32_t listener, const 
 
 void Tap::connected(TappedConnection& c, int64_t time_ns, const Address& local,
                     const Address& server) {
-  if (!c.recorded || !queue_.has_room(2 * sizeof(Address))) return;
+  if (!c.recorded) return;
   QueuedEvent event{};
   event.kind = QueuedKind::connected;
   event.connection = c.id;
@@ -164,7 +168,7 @@ void Tap::chunk(TappedConnection& c, int64_t time_ns, Direction direction,
     return;
   }
   uint64_t& skipped = c.skipped[index_of(direction)];
-  if (!queue_.has_room(bytes.size() + sizeof(QueuedEvent))) {
+  if (!room_for_chunk(bytes.size())) {
     length += bytes.size();
     skipped += bytes.size();
     return;
@@ -211,8 +215,11 @@ void Tap::closed(TappedConnection& c, int64_t time_ns, CloseHow how, ClosedBy by
   pushed_since_wait_ = true;
 }
 
+// The last word of this tap; nothing of other taps may wait for another.
 void Tap::finish() {
+  room_again();
   if (lost_connections_ > 0 || lost_bytes_ > 0) push_lost_connections(now());
+  before_wait();
   bell_.ring();
 }
 

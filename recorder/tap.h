@@ -58,7 +58,7 @@ class Tap {
 
   // False: do not read now (policy wait). The loop will be told by on_room().
   bool room_for_read() {
-    if (queue_.has_room(read_bytes_max) || policy_ == Overload::skip) return true;
+    if (room_for_chunk(read_bytes_max) || policy_ == Overload::skip) return true;
     return wait_begins();
   }
   // False: do not accept now, for the same reason.
@@ -96,6 +96,11 @@ class Tap {
  private:
   static constexpr size_t read_bytes_max = 64 * 1024;
 
+  // A chunk may bring a gap with it, and leaves an eighth of the queue to connections that are
+  // opened while there is no room for bytes.
+  bool room_for_chunk(size_t bytes) const {
+    return queue_.has_room(bytes + sizeof(QueuedEvent) + queue_.capacity_bytes() / 8);
+  }
   void wake();
   bool wait_begins();
   void push_gap(TappedConnection& c, int64_t time_ns, Direction direction);
