@@ -26,13 +26,13 @@ def answer(path):
     return path.encode() + b" " + BODY
 
 
-def record_and_kill(record, tape, after_s, *options):
+def record_and_kill(record, tape, after_s, pause_s=0.001):
     """Gives what was answered, with times, and the moment of the kill."""
     tape.unlink(missing_ok=True)
     heartbeat = Heartbeat()
     with SocketServer(http_handler(answer)) as server:
-        recording = record(server.address, *options)
-        load = Load(recording.address)
+        recording = record(server.address)
+        load = Load(recording.address, pause_s=pause_s)
         wait_until(lambda: load.answered, "the first answer")
         time.sleep(after_s)
         killed = time.monotonic()
@@ -45,11 +45,15 @@ def record_and_kill(record, tape, after_s, *options):
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_kill_9_costs_at_most_the_last_200_ms(record, tape, seed):
     after_s = random.Random(seed).uniform(0.05, 1.5)
-    answered, killed, hiccup_s = record_and_kill(record, tape, after_s)
+    pause_s = (0.001, 0.03)[seed % 2]  # blocks that are full, or old, when they are written
+    answered, killed, hiccup_s = record_and_kill(record, tape, after_s, pause_s)
     taped = {e["url"].removeprefix("http://test") for e in exchanges(tape)
              if e["status"] == 200}
-    must = {path for path, when in answered if when < killed - LOSS_S_MAX - 2 * hiccup_s}
-    assert must <= taped, f"missing: {sorted(must - taped)[:10]} of {len(must)}"
+    missing_s = [killed - when for path, when in answered if path not in taped]
+    print(f"after {after_s:.2f} s: missing {len(missing_s)} of {len(answered)} answers, the oldest "
+          f"{max(missing_s, default=0) * 1000:.0f} ms old; hiccups up to {hiccup_s * 1000:.0f} ms")
+    assert max(missing_s, default=0) < LOSS_S_MAX + 2 * hiccup_s
+    assert taped or after_s < LOSS_S_MAX + 2 * hiccup_s
     said = verify(tape, status=1)
     assert "torn" in said
     totals = stat(tape)

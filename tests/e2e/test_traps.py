@@ -1,9 +1,14 @@
 """What goes wrong the first time: each case is recognised and said, with the way out."""
+import contextlib
+import os
+import pty
+import subprocess
+
 import pytest
 
 from processes import finish, run
 from sockets import SocketServer, echo, is_turned_away, refusing_port
-from wiretape import connections, exchanges, stat, verify
+from wiretape import WIRETAPE, connections, exchanges, stat, verify
 
 
 def test_nothing_recorded(record, tape):
@@ -90,6 +95,22 @@ def test_a_status_line_every_10_s_when_not_on_a_terminal(record, nginx):
     recording.wait_for_line("1 connection|1 exchange|connections 1", seconds=12)
     assert len(recording.lines) == before + 1
     recording.stop()
+
+
+def test_a_status_line_on_a_terminal(nginx, tape):
+    """It is drawn in place, while the recording goes on."""
+    ours, theirs = pty.openpty()
+    recording = subprocess.Popen([WIRETAPE, "record", "--listen", "127.0.0.1:0", "--upstream",
+                                  nginx().address, "-o", tape, "--", "sleep", "1.5"],
+                                 stderr=theirs)
+    os.close(theirs)
+    seen = b""
+    with contextlib.suppress(OSError):  # EIO: the other side has closed
+        while more := os.read(ours, 4096):
+            seen += more
+    os.close(ours)
+    assert recording.wait(15) == 0
+    assert b"\r" in seen.replace(b"\r\n", b"\n") and b"0 connections" in seen
 
 
 def test_listening_is_on_loopback_unless_asked_otherwise(record):
