@@ -235,11 +235,10 @@ bool take_field(Bytes& rest, uint32_t& tag, Bytes& content) {
   const auto* begin = reinterpret_cast<const uint8_t*>(rest.data());
   CodedInputStream in(begin, static_cast<int>(rest.size()));
   tag = in.ReadTagNoLastTag();
-  size_t from = static_cast<size_t>(in.CurrentPosition());
   if (tag == wire::tag(1, wire::Type::bytes)) {
     uint32_t length = 0;
     if (!in.ReadVarint32(&length)) return false;
-    from = static_cast<size_t>(in.CurrentPosition());
+    auto from = static_cast<size_t>(in.CurrentPosition());
     if (length > rest.size() - from) return false;
     content = rest.subspan(from, length);
     rest = rest.subspan(from + length);
