@@ -12,6 +12,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <cassert>
+
 #include "base/log.h"
 #include "proto/tape_format.h"
 
@@ -40,16 +43,21 @@ void TapeSink::chunk(int64_t time_ns, ConnectionId connection, Direction directi
     if (written) return;
     fails(written.error(), time_ns);
   }
+  bytes_not_recorded_ += bytes.size();
   miss(connection, direction, offset, bytes.size());
 }
 
 void TapeSink::event(int64_t time_ns, const Event& event) {
   last_ns_ = time_ns;
-  if (const auto* gap = std::get_if<Gap>(&event)) count_gap(*gap);
+  const auto* gap = std::get_if<Gap>(&event);
+  if (gap != nullptr) bytes_not_recorded_ += gap->length;
   if (!failing_) {
     const auto written = writer_->write(time_ns, event);
-    if (written) return;
+    if (written) return gap_written(gap);
     fails(written.error(), time_ns);
+  }
+  if (gap != nullptr && gap->connection != 0) {
+    return miss(gap->connection, gap->direction, gap->offset, gap->length);
   }
   if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
   keep(time_ns, event);
@@ -90,9 +98,9 @@ void TapeSink::try_again(int64_t now_ns) {
 void TapeSink::miss(ConnectionId connection, Direction direction, uint64_t offset,
                     uint64_t length) {
   if (length == 0) return;
-  bytes_not_recorded_ += length;
   Missing& missing = missing_[connection].by_direction[index_of(direction)];
   if (missing.length == 0) missing.offset = offset;
+  assert(missing.offset + missing.length == offset);
   missing.length += length;
 }
 
@@ -102,12 +110,17 @@ void TapeSink::keep(int64_t time_ns, const Event& event) {
     lost_connections_ += std::holds_alternative<Opened>(event);
     return;
   }
+  gaps_ += std::holds_alternative<Gap>(event);
   kept_.emplace_back(time_ns, event);
 }
 
-void TapeSink::count_gap(const Gap& gap) {
-  bytes_not_recorded_ += gap.length;
+// Remembers the bytes of gaps in the block that is not stored yet, so that they are counted once.
+void TapeSink::gap_written(const Gap* gap) {
+  if (gap == nullptr) return;
   ++gaps_;
+  if (writer_->stored_bytes() != gap_block_at_) unstored_gap_bytes_ = 0;
+  gap_block_at_ = writer_->stored_bytes();
+  unstored_gap_bytes_ += gap->length;
 }
 
 void TapeSink::keep_gaps_of(ConnectionId connection, int64_t time_ns) {
@@ -153,18 +166,49 @@ void TapeSink::make_kept_fit() {
     if (const auto* gap = std::get_if<Gap>(&event)) sum.length += gap->length;
     if (std::holds_alternative<Opened>(event)) ++sum.connections;
   }
+  gaps_ -= static_cast<uint64_t>(std::count_if(kept_.begin(), kept_.end(), [](const auto& k) {
+    return std::holds_alternative<Gap>(k.second);
+  }));
+  ++gaps_;
   const int64_t last_ns = kept_.back().first;
   kept_.clear();
   kept_.emplace_back(last_ns, sum);
 }
 
-bool TapeSink::finish(int64_t now_ns, Trailer trailer) {
-  if (failing_) try_again(now_ns);
-  if (failing_ && !writer_->flush(TapeWriter::Reserve::use)) {
-    for (const Gap& gap : writer_->discard_block(GapReason::disk)) {
+// The block that the disk does not take becomes gaps, too; they come before all that is kept.
+void TapeSink::give_up_block() {
+  if (writer_->stored_bytes() == gap_block_at_) bytes_not_recorded_ -= unstored_gap_bytes_;
+  const auto later = std::exchange(missing_, {});
+  const auto kept = std::exchange(kept_, {});
+  for (const Gap& gap : writer_->discard_block(GapReason::disk)) {
+    bytes_not_recorded_ += gap.length;
+    if (gap.connection == 0) {
+      kept_.emplace_back(kept.empty() ? last_ns_ : kept.front().first, gap);
+    } else {
       miss(gap.connection, gap.direction, gap.offset, gap.length);
     }
   }
+  for (const auto& [time_ns, event] : kept) {
+    const auto* gap = std::get_if<Gap>(&event);
+    if (gap != nullptr && gap->connection != 0) {
+      --gaps_;
+      miss(gap->connection, gap->direction, gap->offset, gap->length);
+      continue;
+    }
+    if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
+    kept_.emplace_back(time_ns, event);
+  }
+  for (const auto& [connection, pair] : later) {
+    for (const Direction d : {Direction::client_to_server, Direction::server_to_client}) {
+      const Missing& missing = pair.by_direction[index_of(d)];
+      miss(connection, d, missing.offset, missing.length);
+    }
+  }
+}
+
+bool TapeSink::finish(int64_t now_ns, Trailer trailer) {
+  if (failing_) try_again(now_ns);
+  if (failing_ && !writer_->flush(TapeWriter::Reserve::use)) give_up_block();
   if (failing_) {
     keep_all_gaps(last_ns_);
     make_kept_fit();

@@ -64,7 +64,8 @@ class TapeSink {
   void keep(int64_t time_ns, const Event& event);
   void keep_gaps_of(ConnectionId connection, int64_t time_ns);
   void keep_all_gaps(int64_t time_ns);
-  void count_gap(const Gap& gap);
+  void gap_written(const Gap* gap);
+  void give_up_block();
   void make_kept_fit();
   bool write_kept();
 
@@ -79,6 +80,8 @@ class TapeSink {
   uint64_t lost_connections_ = 0;  // whose opening could not be kept
   uint64_t bytes_not_recorded_ = 0;
   uint64_t gaps_ = 0;
+  uint64_t unstored_gap_bytes_ = 0;  // in the block begun when the file ended at gap_block_at_
+  uint64_t gap_block_at_ = 0;
 };
 
 }  // namespace wiretape
