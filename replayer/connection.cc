@@ -70,13 +70,16 @@ bool Connection::may_go(const Action& action) {
     give_up(target_ended_ ? "closed_by_target" : "upgrade_refused");
     return false;
   }
-  if (action.begins_unit && !gate_passed_ && !gate_opens(action)) return false;
+  if (action.begins_unit && !gate_passed_ && !gate_opens(action)) {
+    gate_held_ = true;
+    return false;
+  }
   const int64_t paced_ns = std::max(due_ns, paced_due_ns(action));
   if (now_ns < paced_ns) {
     run_.pacer.wake(id_, paced_ns);
     return false;
   }
-  send_due_ns_ = run_.pacer.speed().is_max() ? now_ns : due_ns;
+  send_due_ns_ = run_.pacer.speed().is_max() ? run_.now_ns() : due_ns;
   send_paced_ = paced_ns > due_ns;
   return true;
 }
@@ -110,7 +113,7 @@ bool Connection::gate_opens(const Action& action) {
   }
   turn_answered();
   gate_passed_ = true;
-  held_back();
+  if (gate_held_) held_back();
   return true;
 }
 
@@ -229,6 +232,7 @@ void Connection::pop() {
   run_.queued_bytes -= sizeof(Action) + queue_.front().bytes.size();
   queue_.pop_front();
   gate_passed_ = false;
+  gate_held_ = false;
 }
 
 void Connection::on_connected() {

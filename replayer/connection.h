@@ -105,6 +105,7 @@ class Connection final : private WireListener, private ConversationListener {
   bool finished_ = false;
   bool flushing_ = false;     // the kernel has not taken all of the last send
   bool gate_passed_ = false;  // of the action at the front
+  bool gate_held_ = false;    // it was seen closed
   bool target_ended_ = false;
   std::string reason_;          // why it ended early; empty: as recorded
   std::string stream_failure_;  // why its opaque stream is an error
