@@ -16,7 +16,6 @@
 
 #include <cassert>
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "base/digest.h"
@@ -41,7 +40,7 @@ class TapeWriter::Impl {
   Result<void> write(int64_t time_ns, const Event& event);
   Result<void> flush(Reserve reserve);
   Result<void> finish(int64_t time_ns, const Trailer& trailer);
-  std::vector<Gap> discard_block(GapReason reason);
+  void discard_block(const Tell& tell);
 
   int64_t oldest_unstored_ns() const { return records_ == 0 ? -1 : first_ns_; }
   void set_level(int level) { level_ = level; }
@@ -200,33 +199,14 @@ Result<void> TapeWriter::Impl::finish(int64_t time_ns, const Trailer& trailer) {
   return {};
 }
 
-std::vector<Gap> TapeWriter::Impl::discard_block(GapReason reason) {
-  std::vector<Gap> gaps;
-  std::map<std::pair<ConnectionId, Direction>, size_t> last;  // its place in gaps
-  auto add = [&](const Gap& gap) {
-    auto [place, is_new] = last.try_emplace({gap.connection, gap.direction}, gaps.size());
-    Gap* before = is_new ? nullptr : &gaps[place->second];
-    if (gap.connection != 0 && before && before->offset + before->length == gap.offset) {
-      before->length += gap.length;
-      if (before->reason != gap.reason) before->reason = reason;
-      return;
-    }
-    place->second = gaps.size();
-    gaps.push_back(gap);
-  };
+void TapeWriter::Impl::discard_block(const Tell& tell) {
   RecordDecoder decoder;
   decoder.begin(block_.records());
   int64_t time_ns = 0;
   Event event;
-  while (decoder.next(time_ns, event) == RecordDecoder::Outcome::record) {
-    if (const auto* chunk = std::get_if<Chunk>(&event)) {
-      add({chunk->connection, chunk->direction, chunk->offset, chunk->bytes.size(), reason, 0});
-    } else if (const auto* gap = std::get_if<Gap>(&event)) {
-      add(*gap);
-    }
-  }
+  while (decoder.next(time_ns, event) == RecordDecoder::Outcome::record) tell(time_ns, event);
+  last_ns_ = first_ns_;
   empty_block();
-  return gaps;
 }
 
 TapeWriter::TapeWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -257,8 +237,8 @@ int64_t TapeWriter::oldest_unstored_ns() const {
   return impl_->oldest_unstored_ns();
 }
 
-std::vector<Gap> TapeWriter::discard_block(GapReason reason) {
-  return impl_->discard_block(reason);
+void TapeWriter::discard_block(const Tell& tell) {
+  impl_->discard_block(tell);
 }
 
 Result<void> TapeWriter::finish(int64_t time_ns, const Trailer& trailer) {

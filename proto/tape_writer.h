@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,8 +47,10 @@ class TapeWriter {
   // The time of the oldest record that is not stored yet; -1: there is none.
   int64_t oldest_unstored_ns() const;
 
-  // Gives up the block begun and returns, as gaps, what was in it: for the end on a full disk.
-  std::vector<Gap> discard_block(GapReason reason);
+  // Gives up the block begun and tells what was in it, in order: for the end on a full disk. Views
+  // are valid during the call; nothing may be written from within it.
+  using Tell = std::function<void(int64_t time_ns, const Event& event)>;
+  void discard_block(const Tell& tell);
 
   // Writes the trailer, stores everything, writes the index, and releases the reserve.
   Result<void> finish(int64_t time_ns, const Trailer& trailer);

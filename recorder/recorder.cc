@@ -281,6 +281,7 @@ class Recorder::Impl : public RecorderBell {
         return handle_stall(e, time_ns);
       case QueuedKind::lost_connections:
         connections_ += e.offset;
+        bytes_[0] += e.length;  // of both directions; which is not known any more
         return sink_.event(time_ns, Gap{0, Direction::client_to_server, 0, e.length,
                                         GapReason::overload, e.offset});
     }

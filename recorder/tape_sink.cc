@@ -49,18 +49,19 @@ void TapeSink::chunk(int64_t time_ns, ConnectionId connection, Direction directi
 
 void TapeSink::event(int64_t time_ns, const Event& event) {
   last_ns_ = time_ns;
-  const auto* gap = std::get_if<Gap>(&event);
-  if (gap != nullptr) bytes_not_recorded_ += gap->length;
+  if (const auto* gap = std::get_if<Gap>(&event)) bytes_not_recorded_ += gap->length;
   if (!failing_) {
-    const auto written = writer_->write(time_ns, event);
-    if (written) return gap_written(gap);
+    const auto written = write(time_ns, event);
+    if (written) return;
     fails(written.error(), time_ns);
   }
-  if (gap != nullptr && gap->connection != 0) {
-    return miss(gap->connection, gap->direction, gap->offset, gap->length);
-  }
-  if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
-  keep(time_ns, event);
+  put_aside(time_ns, event);
+}
+
+Result<void> TapeSink::write(int64_t time_ns, const Event& event) {
+  auto written = writer_->write(time_ns, event);
+  if (written && std::holds_alternative<Gap>(event)) ++gaps_;
+  return written;
 }
 
 void TapeSink::tick(int64_t now_ns) {
@@ -104,23 +105,17 @@ void TapeSink::miss(ConnectionId connection, Direction direction, uint64_t offse
   missing.length += length;
 }
 
-void TapeSink::keep(int64_t time_ns, const Event& event) {
-  if (std::holds_alternative<Exchange>(event)) return;  // an index over bytes that are not there
-  if (kept_.size() >= kept_events_max) {
-    lost_connections_ += std::holds_alternative<Opened>(event);
-    return;
+void TapeSink::put_aside(int64_t time_ns, const Event& event) {
+  if (const auto* gap = std::get_if<Gap>(&event); gap != nullptr && gap->connection != 0) {
+    return miss(gap->connection, gap->direction, gap->offset, gap->length);
   }
-  gaps_ += std::holds_alternative<Gap>(event);
-  kept_.emplace_back(time_ns, event);
-}
-
-// Remembers the bytes of gaps in the block that is not stored yet, so that they are counted once.
-void TapeSink::gap_written(const Gap* gap) {
-  if (gap == nullptr) return;
-  ++gaps_;
-  if (writer_->stored_bytes() != gap_block_at_) unstored_gap_bytes_ = 0;
-  gap_block_at_ = writer_->stored_bytes();
-  unstored_gap_bytes_ += gap->length;
+  if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
+  if (std::holds_alternative<Exchange>(event)) return;  // an index over bytes that are not there
+  if (kept_.size() < kept_events_max) {
+    kept_.emplace_back(time_ns, event);
+  } else {
+    lost_connections_ += std::holds_alternative<Opened>(event);
+  }
 }
 
 void TapeSink::keep_gaps_of(ConnectionId connection, int64_t time_ns) {
@@ -129,7 +124,6 @@ void TapeSink::keep_gaps_of(ConnectionId connection, int64_t time_ns) {
   for (const Direction d : {Direction::client_to_server, Direction::server_to_client}) {
     const Missing& missing = found->second.by_direction[index_of(d)];
     if (missing.length == 0) continue;
-    ++gaps_;
     kept_.emplace_back(time_ns,
                        Gap{connection, d, missing.offset, missing.length, GapReason::disk, 0});
   }
@@ -141,13 +135,12 @@ void TapeSink::keep_all_gaps(int64_t time_ns) {
   if (lost_connections_ == 0) return;
   kept_.emplace_back(time_ns, Gap{0, Direction::client_to_server, 0, 0, GapReason::disk,
                                   std::exchange(lost_connections_, 0)});
-  ++gaps_;
 }
 
 // True when all of it was taken; what was not is kept.
 bool TapeSink::write_kept() {
   size_t written = 0;
-  while (written < kept_.size() && writer_->write(kept_[written].first, kept_[written].second)) {
+  while (written < kept_.size() && write(kept_[written].first, kept_[written].second)) {
     ++written;
   }
   kept_.erase(kept_.begin(), kept_.begin() + static_cast<ptrdiff_t>(written));
@@ -166,42 +159,29 @@ void TapeSink::make_kept_fit() {
     if (const auto* gap = std::get_if<Gap>(&event)) sum.length += gap->length;
     if (std::holds_alternative<Opened>(event)) ++sum.connections;
   }
-  gaps_ -= static_cast<uint64_t>(std::count_if(kept_.begin(), kept_.end(), [](const auto& k) {
-    return std::holds_alternative<Gap>(k.second);
-  }));
-  ++gaps_;
   const int64_t last_ns = kept_.back().first;
   kept_.clear();
   kept_.emplace_back(last_ns, sum);
 }
 
-// The block that the disk does not take becomes gaps, too; they come before all that is kept.
+// The block that the disk does not take comes before everything that was put aside since: it goes
+// the same way, and then the rest follows it once more.
 void TapeSink::give_up_block() {
-  if (writer_->stored_bytes() == gap_block_at_) bytes_not_recorded_ -= unstored_gap_bytes_;
-  const auto later = std::exchange(missing_, {});
   const auto kept = std::exchange(kept_, {});
-  for (const Gap& gap : writer_->discard_block(GapReason::disk)) {
-    bytes_not_recorded_ += gap.length;
-    if (gap.connection == 0) {
-      kept_.emplace_back(kept.empty() ? last_ns_ : kept.front().first, gap);
-    } else {
-      miss(gap.connection, gap.direction, gap.offset, gap.length);
+  const auto missing = std::exchange(missing_, {});
+  writer_->discard_block([this](int64_t time_ns, const Event& event) {
+    if (const auto* chunk = std::get_if<Chunk>(&event)) {
+      bytes_not_recorded_ += chunk->bytes.size();
+      return miss(chunk->connection, chunk->direction, chunk->offset, chunk->bytes.size());
     }
-  }
-  for (const auto& [time_ns, event] : kept) {
-    const auto* gap = std::get_if<Gap>(&event);
-    if (gap != nullptr && gap->connection != 0) {
-      --gaps_;
-      miss(gap->connection, gap->direction, gap->offset, gap->length);
-      continue;
-    }
-    if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
-    kept_.emplace_back(time_ns, event);
-  }
-  for (const auto& [connection, pair] : later) {
+    if (std::holds_alternative<Gap>(event)) --gaps_;  // its bytes stay counted
+    put_aside(time_ns, event);
+  });
+  for (const auto& [time_ns, event] : kept) put_aside(time_ns, event);
+  for (const auto& [connection, pair] : missing) {
     for (const Direction d : {Direction::client_to_server, Direction::server_to_client}) {
-      const Missing& missing = pair.by_direction[index_of(d)];
-      miss(connection, d, missing.offset, missing.length);
+      const Missing& m = pair.by_direction[index_of(d)];
+      miss(connection, d, m.offset, m.length);
     }
   }
 }
@@ -222,7 +202,7 @@ bool TapeSink::finish(int64_t now_ns, Trailer trailer) {
     failure_ = finished.error().message;
     warn("{}; the tape has no end and will be read as torn", failure_);
   }
-  return finished.ok() && failure_.empty();
+  return finished.ok() && trailer.clean;
 }
 
 }  // namespace wiretape

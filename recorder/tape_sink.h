@@ -61,10 +61,10 @@ class TapeSink {
   void fails(const Error& error, int64_t now_ns);
   void try_again(int64_t now_ns);
   void miss(ConnectionId connection, Direction direction, uint64_t offset, uint64_t length);
-  void keep(int64_t time_ns, const Event& event);
+  Result<void> write(int64_t time_ns, const Event& event);
+  void put_aside(int64_t time_ns, const Event& event);
   void keep_gaps_of(ConnectionId connection, int64_t time_ns);
   void keep_all_gaps(int64_t time_ns);
-  void gap_written(const Gap* gap);
   void give_up_block();
   void make_kept_fit();
   bool write_kept();
@@ -80,8 +80,6 @@ class TapeSink {
   uint64_t lost_connections_ = 0;  // whose opening could not be kept
   uint64_t bytes_not_recorded_ = 0;
   uint64_t gaps_ = 0;
-  uint64_t unstored_gap_bytes_ = 0;  // in the block begun when the file ended at gap_block_at_
-  uint64_t gap_block_at_ = 0;
 };
 
 }  // namespace wiretape

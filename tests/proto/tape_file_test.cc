@@ -150,29 +150,29 @@ TEST(FullDisk, KeepsWhatIsStoredAndTriesTheSameBlockAgain) {
   EXPECT_FALSE(list_blocks(dir / "t.tape")->rebuilt);
 }
 
-TEST(FullDisk, DiscardedBlockComesBackAsGaps) {
+TEST(FullDisk, DiscardedBlockIsTold) {
   TempDir dir;
   auto writer = test::create(dir / "t.tape");
   std::string text(100, 'x');
-  auto chunk = [&](ConnectionId id, Direction direction, uint64_t offset) {
-    ASSERT_TRUE(writer->write_chunk(1, id, direction, offset, as_bytes(text)).ok());
-  };
-  chunk(1, Direction::client_to_server, 500);
-  chunk(2, Direction::client_to_server, 0);
-  chunk(1, Direction::client_to_server, 600);
-  chunk(1, Direction::server_to_client, 0);
-  Gap gap = {1, Direction::client_to_server, 700, 11, GapReason::overload, 0};
-  ASSERT_TRUE(writer->write(1, gap).ok());
-  std::vector<Gap> gaps = writer->discard_block(GapReason::disk);
-  ASSERT_EQ(gaps.size(), 3u);
-  EXPECT_EQ(gaps[0].offset, 500u);
-  EXPECT_EQ(gaps[0].length, 211u);
-  EXPECT_EQ(gaps[1].connection, 2u);
-  EXPECT_EQ(gaps[2].direction, Direction::server_to_client);
-  EXPECT_EQ(gaps[2].reason, GapReason::disk);
+  const Direction requests = Direction::client_to_server;
+  ASSERT_TRUE(writer->write_chunk(1, 1, requests, 500, as_bytes(text)).ok());
+  ASSERT_TRUE(writer->write(2, Gap{1, requests, 600, 11, GapReason::overload, 0}).ok());
+  std::vector<std::pair<int64_t, Event>> told;
+  writer->discard_block([&](int64_t time_ns, const Event& event) {
+    if (const auto* chunk = std::get_if<Chunk>(&event)) {
+      EXPECT_EQ(as_text(chunk->bytes), text);
+    }
+    told.emplace_back(time_ns, event);
+  });
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0].first, 1);
+  EXPECT_EQ(std::get<Chunk>(told[0].second).offset, 500u);
+  EXPECT_EQ(told[1].first, 2);
+  EXPECT_EQ(std::get<Gap>(told[1].second).length, 11u);
   EXPECT_EQ(writer->oldest_unstored_ns(), -1);
+  EXPECT_TRUE(writer->write(1, told[1].second).ok()) << "what was told may be written again";
   EXPECT_TRUE(writer->finish(2, Trailer()).ok());
-  EXPECT_EQ(read_tape(dir / "t.tape").records.size(), 2u);
+  EXPECT_EQ(read_tape(dir / "t.tape").records.size(), 3u);
 }
 
 TEST(FullDisk, FinishMayBeTriedAgain) {
@@ -218,17 +218,22 @@ TEST(FullDisk, TheReserveHoldsGapsTrailerAndIndex) {
   EXPECT_GT(refused, 20);
   // Somebody else takes all that is left.
   write_file(disk / "other", std::string(4'000'000, 'x'));
-  std::vector<Gap> gaps = writer->discard_block(GapReason::disk);
-  ASSERT_EQ(gaps.size(), 1u);
-  EXPECT_EQ(gaps[0].offset, offset);
-  ASSERT_TRUE(writer->write(refused, gaps[0]).ok());
+  uint64_t discarded = 0;
+  writer->discard_block([&](int64_t, const Event& event) {
+    const Chunk& chunk = std::get<Chunk>(event);
+    EXPECT_EQ(chunk.offset, offset + discarded);
+    discarded += chunk.bytes.size();
+  });
+  EXPECT_GT(discarded, 0u);
+  const Gap gap{1, Direction::client_to_server, offset, discarded, GapReason::disk, 0};
+  ASSERT_TRUE(writer->write(refused, gap).ok());
   Result<void> finished = writer->finish(refused, Trailer());
   ASSERT_TRUE(finished.ok()) << finished.error().message;
   Readout read = read_tape(disk / "t.tape");
   EXPECT_EQ(read.records.size(), stored.size() + 2);
   EXPECT_TRUE(std::equal(stored.begin(), stored.end(), read.records.begin()));
   EXPECT_EQ(read.end, TapeEnd::whole);
-  EXPECT_EQ(read.findings.gap_bytes, gaps[0].length);
+  EXPECT_EQ(read.findings.gap_bytes, discarded);
   EXPECT_FALSE(list_blocks(disk / "t.tape")->rebuilt);
 }
 
