@@ -34,7 +34,7 @@ Address local_name(int fd) {
 bool is_stale_socket(const Address& address) {
   struct stat info;
   if (::stat(address.unix_path().c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return false;
-  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return false;
   const bool stale = ::connect(fd, address.raw(), address.length()) != 0 && errno == ECONNREFUSED;
   ::close(fd);
@@ -116,6 +116,7 @@ Listener::~Listener() {
 
 void Listener::pause() {
   paused_ = true;
+  uv_timer_stop(&watch_->retry);
   uv_poll_stop(&watch_->poll);
 }
 

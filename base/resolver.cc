@@ -21,7 +21,7 @@ std::vector<Address> with_port(std::vector<Address> addresses, uint16_t port) {
 
 struct Resolver::Query {
   uv_getaddrinfo_t request;
-  Resolver* resolver;
+  std::weak_ptr<Resolver*> resolver;
   std::string host;
 };
 
@@ -42,21 +42,23 @@ void Resolver::resolve(const Endpoint& endpoint, Answer answer) {
 }
 
 void Resolver::look_up(const std::string& host, Name&) {
-  auto* query = new Query{{}, this, host};
+  auto* query = new Query{{}, self_, host};
   query->request.data = query;
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
   const auto done = [](uv_getaddrinfo_t* request, int status, addrinfo* list) {
     const std::unique_ptr<Query> q(static_cast<Query*>(request->data));
-    q->resolver->answered(q->host, status, list);
+    if (const auto resolver = q->resolver.lock()) (*resolver)->answered(q->host, status, list);
     uv_freeaddrinfo(list);
   };
   const int status =
       uv_getaddrinfo(loop_.raw(), &query->request, done, host.c_str(), nullptr, &hints);
   if (status != 0) {
     delete query;
-    loop_.post([this, host, status] { answered(host, status, nullptr); });
+    loop_.post([resolver = std::weak_ptr(self_), host, status] {
+      if (const auto self = resolver.lock()) (*self)->answered(host, status, nullptr);
+    });
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,7 +20,7 @@ class Resolver {
   static constexpr int64_t cache_ns = 5'000'000'000;
   using Answer = std::function<void(const Result<std::vector<Address>>&)>;
 
-  // `source` names the side in errors. The loop must be run until in-flight look-ups are done.
+  // `source` names the side in errors. Look-ups in flight when it is destroyed are not answered.
   Resolver(Loop& loop, ErrorSource source) : loop_(loop), source_(source) {}
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -47,6 +48,8 @@ class Resolver {
   Loop& loop_;
   ErrorSource source_;
   std::map<std::string, Name> names_;
+  // What a look-up in flight knows of us; empty when we are gone.
+  std::shared_ptr<Resolver*> self_ = std::make_shared<Resolver*>(this);
 };
 
 }  // namespace wiretape

@@ -135,6 +135,7 @@ void Stream::broken(int error) {
 }
 
 bool Stream::was_reset() const {
+  if (shut_down_) return false;  // ended both ways, which looks the same as a reset
   if (state_ != State::open || !is_tcp_) return false;
   tcp_info info{};
   socklen_t length = sizeof(info);

@@ -91,8 +91,8 @@ class Stream {
   void reset_when_flushed();
   static constexpr int64_t reset_wait_max_ns = 1'000'000'000;
 
-  // For streams that had their end of file: whether a reset has come since. A socket at end of
-  // file is not polled, so this must be asked.
+  // For streams that had their end of file and may still be written to: whether a reset has come
+  // since. A socket at end of file is not polled, so this must be asked.
   bool was_reset() const;
 
   // Bytes written to the socket so far that the peer has not acknowledged; 0 for unix sockets.
