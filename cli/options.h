@@ -18,6 +18,7 @@
 
 #include <cstdio>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -78,7 +79,7 @@ class Options {
   Option& size(std::string_view names, std::string_view help, uint64_t* to_bytes);
   template <typename Integer>
   Option& integer(std::string_view names, std::string_view help, Integer* to, int64_t least = 0,
-                  int64_t most = std::numeric_limits<Integer>::max());
+                  int64_t most = largest<Integer>());
   Option& choice(std::string_view names, std::string_view help, std::vector<std::string> choices,
                  std::string* to);
   Option& endpoint(std::string_view names, std::string_view help, PortZero port_zero, Endpoint* to);
@@ -121,6 +122,12 @@ class Options {
   const std::deque<Option>& table() const { return table_; }
 
  private:
+  template <typename Integer>
+  static constexpr int64_t largest() {
+    constexpr auto most = static_cast<uint64_t>(std::numeric_limits<Integer>::max());
+    return static_cast<int64_t>(std::min<uint64_t>(most, std::numeric_limits<int64_t>::max()));
+  }
+
   Option& add(std::string_view names, std::string_view metavar, std::string_view help,
               Option::Setter set);
   void add_common();

@@ -120,18 +120,21 @@ class RecordSession {
   explicit RecordSession(RecordFlags flags) : flags_(std::move(flags)) {}
 
   int run() {
+    // Before the ready line: who reads it may signal at once.
+    const Signal interrupt(loop_, SIGINT, [this] { on_signal(SIGINT); });
+    const Signal terminate(loop_, SIGTERM, [this] { on_signal(SIGTERM); });
     if (const auto ready = get_ready(); !ready) {
       fail("{}", ready.error().message);
       return ready.error().source == ErrorSource::usage ? exit_status::usage
                                                         : exit_status::could_not;
     }
-    const Signal interrupt(loop_, SIGINT, [this] { on_signal(SIGINT); });
-    const Signal terminate(loop_, SIGTERM, [this] { on_signal(SIGTERM); });
     Timer status(loop_, [this] { show_status(); });
     status.unref();
     status.start_every(stderr_is_terminal() ? ns_per_s / 2 : 10 * ns_per_s);
-    if (start_command()) loop_.run();
+    start_command();
+    loop_.run();
     set_status_line("");
+    kill_timer_.reset();
     command_.reset();
     return close_tape();
   }
@@ -186,20 +189,17 @@ class RecordSession {
     return options;
   }
 
-  // False: it could not be started, and there is nothing to wait for.
-  bool start_command() {
-    if (flags_.command.empty()) return true;
+  void start_command() {
+    if (flags_.command.empty()) return;
     Process::CannotStart error{};
     command_ = Process::start(
         loop_, flags_.command, environment(), [this](int status) { on_command_ended(status); },
         &error);
-    if (command_) return true;
+    if (command_) return;
     fail("{}", error.message);
     command_status_ = error.not_found ? 127 : 126;
     discard_tape_ = true;
     end("");
-    loop_.run();
-    return false;
   }
 
   std::vector<std::pair<std::string, std::string>> environment() const {
@@ -243,8 +243,13 @@ class RecordSession {
                     proxy_->open_connections()));
   }
 
+  // A COMMAND that does not end when asked is killed, so that its status is known all the same.
   void end_at_once() {
-    if (command_ && command_->running()) command_->signal(SIGTERM);
+    if (command_ && command_->running()) {
+      command_->signal(SIGTERM);
+      kill_timer_ = std::make_unique<Timer>(loop_, [this] { command_->signal(SIGKILL); });
+      kill_timer_->start_once(2 * ns_per_s);
+    }
     end("");
     proxy_->end_now();
   }
@@ -252,12 +257,20 @@ class RecordSession {
   void on_command_ended(int status) {
     command_status_ = status;
     end("");
+    stop_when_all_ended();
   }
 
   void end(const std::string& why) {
     if (std::exchange(ending_, true)) return;
     if (!why.empty() && proxy_->open_connections() > 0) say("{}", why);
-    proxy_->drain(flags_.drain_ns, [this] { loop_.stop(); });
+    proxy_->drain(flags_.drain_ns, [this] {
+      proxy_ended_ = true;
+      stop_when_all_ended();
+    });
+  }
+
+  void stop_when_all_ended() {
+    if (proxy_ended_ && !(command_ && command_->running())) loop_.stop();
   }
 
   // -------------------------------------------------------------------------- the end
@@ -313,9 +326,11 @@ class RecordSession {
   std::unique_ptr<Recorder> recorder_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<Process> command_;
+  std::unique_ptr<Timer> kill_timer_;
   int64_t started_ns_ = 0;
   int signals_ = 0;
   bool ending_ = false;
+  bool proxy_ended_ = false;
   bool discard_tape_ = false;  // the COMMAND could not be run: nothing was recorded
   int command_status_ = 0;
 };

@@ -224,6 +224,9 @@ void warn_of_findings(const std::string& path, const TapeFindings& findings) {
     warn("{} ends without its trailer: the recording was cut off, or the copy is not all there",
          path);
   }
+  if (findings.end == TapeEnd::whole && findings.torn_bytes > 0) {
+    warn("{} has {} bytes behind its end that are no tape", path, findings.torn_bytes);
+  }
   if (findings.gap_bytes > 0) {
     warn("{} lacks {} bytes that were seen but not recorded", path, findings.gap_bytes);
   }

@@ -70,7 +70,11 @@ void print_text(const std::string& path, const TapeFindings& f) {
   if (f.records_out_of_order > 0) {
     put("  {} out of order of time\n", counted(f.records_out_of_order, "record"));
   }
-  if (f.end != TapeEnd::whole) put("  {}\n", end_text(f));
+  if (f.end != TapeEnd::whole) {
+    put("  {}\n", end_text(f));
+  } else if (f.torn_bytes > 0) {
+    put("  {} bytes behind its end that are no tape\n", grouped(f.torn_bytes));
+  }
   if (f.connections_lost > 0) put("  {} lost wholly\n", counted(f.connections_lost, "connection"));
   const size_t shown = std::min(f.losses.size(), lines_max);
   for (size_t i = 0; i < shown; ++i) put_loss(f.losses[i]);

@@ -101,8 +101,8 @@ class Recorder::Impl : public RecorderBell {
 
   // From any loop's thread. Cheap when the recorder is at work or napping.
   void ring() override {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!asleep_.load(std::memory_order_relaxed)) return;
+    rings_.fetch_add(1);
+    if (!asleep_.load()) return;
     const std::lock_guard lock(mutex_);
     rung_ = true;
     bell_.notify_one();
@@ -234,14 +234,14 @@ class Recorder::Impl : public RecorderBell {
   bool sleep(bool found) {
     std::unique_lock lock(mutex_);
     if (stopping_) return true;
-    asleep_.store(!found, std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    asleep_.store(!found);
+    (void)rings_.load();                // see the note at rings_
     if (found || unread_bytes() > 0) {  // unread, but held back for the order of time
       bell_.wait_for(lock, std::chrono::nanoseconds(nap_ns), [this] { return rung_; });
     } else {
       sleep_until_rung(lock);
     }
-    asleep_.store(false, std::memory_order_relaxed);
+    asleep_.store(false);
     rung_ = false;
     return stopping_;
   }
@@ -404,7 +404,11 @@ class Recorder::Impl : public RecorderBell {
       stored_bytes_;
   std::atomic<int64_t> stalled_ns_{0};
 
+  // Whether a ring is needed. A loop pushes events, counts its ring, and looks whether we sleep; we
+  // say that we sleep, read the count, and look whether there are events. All of it is sequentially
+  // consistent, so one of the two sees the other, and no event waits for a bell that nobody rang.
   std::atomic<bool> asleep_{false};
+  std::atomic<uint64_t> rings_{0};
   std::mutex mutex_;
   std::condition_variable bell_;  // guarded by mutex_, as are these:
   std::condition_variable done_bell_;
