@@ -232,8 +232,10 @@ template <typename Printer>
 int print_with(Printer& printer, const ShowArguments& a, const Options& options) {
   const int status = report(a.tape, walk_tape(a.tape, printer, TapeWalk::Digests::none));
   if (status != exit_status::done || !a.connection || printer.found()) return status;
-  return options.refuse(fmt::format("--connection: {} has no such connection (they go up to {})",
-                                    a.tape, printer.highest_seen()));
+  return options.refuse(
+      fmt::format("--connection {}: {} has no such connection (they go up to {})",
+                  connection_name(a.connection->part.value_or(0), a.connection->id), a.tape,
+                  printer.highest_seen()));
 }
 
 ConnectionView view_of(const ShowArguments& a) {
