@@ -55,6 +55,10 @@ class Relay : private StreamHandler {
   void look_for_reset();
 
   bool ending() const { return state_ == State::ending; }
+  // Nothing that was read still waits to be written.
+  bool flushed() const {
+    return downstream_.pending_bytes() == 0 && upstream_.pending_bytes() == 0;
+  }
   bool half_closed() const { return downstream_.read_ended() || upstream_.read_ended(); }
   int64_t last_activity_ns() const { return last_activity_ns_; }
   const TappedConnection& tapped() const { return tapped_; }

@@ -102,7 +102,7 @@ void Worker::end_idle(std::vector<IdleConnection> idle, CloseHow how) {
       if (found == idle.end() || found->connection != tapped.id) continue;
       const bool unmoved =
           found->length[0] == tapped.length[0] && found->length[1] == tapped.length[1];
-      if (unmoved) relay->end(how);
+      if (unmoved && relay->flushed()) relay->end(how);
     }
   });
 }

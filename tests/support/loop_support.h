@@ -30,12 +30,14 @@ inline constexpr int64_t patience_ns = 20 * ns_per_s;
 inline bool run_until(Loop& loop, const std::function<bool()>& done,
                       int64_t within_ns = patience_ns) {
   const int64_t deadline_ns = monotonic_ns() + within_ns;
+  bool held = done();
   Timer look(loop, [&] {
-    if (done() || monotonic_ns() > deadline_ns) loop.stop();
+    held = done();
+    if (held || monotonic_ns() > deadline_ns) loop.stop();
   });
   look.start_every(ns_per_ms);
-  if (!done()) loop.run();
-  return done();
+  if (!held) loop.run();
+  return held;
 }
 
 inline void run_for(Loop& loop, int64_t ns) {
@@ -64,6 +66,7 @@ class Socket {
   Socket(Socket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Socket& operator=(Socket&& other) noexcept {
     std::swap(fd_, other.fd_);
+    std::swap(broken_, other.broken_);
     return *this;
   }
 
@@ -102,8 +105,10 @@ class Socket {
   // How many bytes the kernel took.
   size_t send(std::string_view bytes) {
     const ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) broken_ = true;
     return n > 0 ? static_cast<size_t>(n) : 0;
   }
+  bool broken() const { return broken_; }  // a send has failed
   void shutdown() { ::shutdown(fd_, SHUT_WR); }
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
@@ -116,6 +121,7 @@ class Socket {
 
  private:
   int fd_ = -1;
+  bool broken_ = false;
 };
 
 // What one side of a conversation has received, and how it ended.
