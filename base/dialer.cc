@@ -3,8 +3,8 @@
 //
 //   resolve -> [ socket -> connect -> writable? -> SO_ERROR ] per address -> DialOutcome
 //
-// On loopback the handshake is over when connect(2) returns EINPROGRESS; calling it once more tells,
-// and saves a round through epoll for every connection.
+// On loopback the handshake is over when connect(2) returns EINPROGRESS; calling it once more
+// tells, and saves a round through epoll for every connection.
 #include "base/dialer.h"
 
 #include <fmt/core.h>
