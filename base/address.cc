@@ -196,6 +196,9 @@ Result<Endpoint> parse_endpoint(std::string_view text, PortZero port_zero) {
   std::string_view host, port;
   if (!split_host_port(rest, &host, &port)) return bad_address(text, "cannot tell host from port");
   endpoint.host = host.empty() ? "127.0.0.1" : std::string(host);
+  if (endpoint.host.find_first_of("[]/@ \t\r\n") != std::string::npos) {
+    return bad_address(text, "that is not a host's name");
+  }
   if (port.empty()) {
     endpoint.port = default_port(endpoint.scheme);
     if (endpoint.port == 0) return bad_address(text, "no port");
