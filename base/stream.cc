@@ -1,13 +1,18 @@
 // A socket on libuv, with the rules that keep a relay as cheap as bare epoll:
 //
 //   read   one buffer per loop, not per stream; reading stays on while data flows
-//   write  write(2) first; only what the kernel does not take is copied and waits for POLLOUT
+//   write  send(2) first; only what the kernel does not take is copied and waits for POLLOUT
 //
-//   write() -> uv_try_write --rest--> pending.next --> pending.in_flight -> uv_write -> kernel
-//                                     (appended to)    (one write under way)
+//   write() -> send(2) --rest--> pending.next --> pending.in_flight -> uv_write -> kernel
+//                                (appended to)    (one write under way)
 //
-// Three things libuv does not tell by itself:
-//   - data and RST that arrive together are reported as end of file: SO_ERROR tells them apart;
+// libuv says when a socket can be read, and we read it: given an empty buffer, uv_read_start's
+// callback comes without having read. Read by us, the kernel's own answer is at hand (libuv reports
+// data and RST that arrive together as end of file), and recv(2) and send(2) are cheaper on a
+// socket than libuv's read(2) and write(2). They are called past glibc's wrappers, which in a
+// process with threads make each call a cancellation point.
+//
+// Two things to know about ends:
 //   - a failed write says nothing about what the peer sent before: reading goes on to its own end;
 //   - after end of file the socket is not polled, so a later RST must be asked for (was_reset).
 //
@@ -21,9 +26,11 @@
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cassert>
+#include <cerrno>
 #include <cstring>
 #include <vector>
 
@@ -31,6 +38,25 @@
 #include "base/timer.h"
 
 namespace wiretape {
+
+namespace {
+
+constexpr int reads_per_wake_max = 32;  // so that one fast sender does not starve the others
+
+ssize_t receive(int fd, std::span<char> into) {
+  return ::syscall(SYS_recvfrom, fd, into.data(), into.size(), MSG_DONTWAIT, nullptr, nullptr);
+}
+
+ssize_t send_some(int fd, std::span<const std::byte> bytes) {
+  return ::syscall(SYS_sendto, fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL, nullptr,
+                   0);
+}
+
+void no_buffer(uv_handle_t*, size_t, uv_buf_t* buffer) {
+  *buffer = uv_buf_init(nullptr, 0);
+}
+
+}  // namespace
 
 struct Stream::Pending {
   uv_write_t request;
@@ -55,6 +81,7 @@ Stream::~Stream() {
 Result<void> Stream::open(Loop& loop, int fd, int family) {
   assert(state_ == State::fresh);
   is_tcp_ = family != AF_UNIX;
+  fd_ = fd;
   uv_tcp_init(loop.raw(), &uv_.tcp);
   const int status = uv_tcp_open(&uv_.tcp, fd);  // takes unix sockets as well, and weighs less
   uv_.handle.data = this;
@@ -73,18 +100,12 @@ Result<void> Stream::open(Loop& loop, int fd, int family) {
   return {};
 }
 
-int Stream::fd() const {
-  uv_os_fd_t fd = -1;
-  uv_fileno(&uv_.handle, &fd);
-  return fd;
-}
-
 // ---------------------------------------------------------------------------------- reading
 
 void Stream::read_start() {
   if (reading_ || ended_ || state_ > State::open) return;
   reading_ = true;
-  if (state_ == State::open) uv_read_start(raw(), on_alloc, on_uv_read);
+  if (state_ == State::open) uv_read_start(raw(), no_buffer, on_readable);
 }
 
 void Stream::read_stop() {
@@ -93,37 +114,38 @@ void Stream::read_stop() {
   if (state_ == State::open) uv_read_stop(raw());
 }
 
-void Stream::on_alloc(uv_handle_t* handle, size_t, uv_buf_t* buffer) {
+void Stream::on_readable(uv_stream_t* handle, ssize_t status, const uv_buf_t*) {
   Stream& self = *static_cast<Stream*>(handle->data);
-  if (!self.handler_.may_read(self)) {  // libuv answers an empty buffer with UV_ENOBUFS
-    *buffer = uv_buf_init(nullptr, 0);
-    return;
+  if (status < 0 && status != UV_ENOBUFS) return self.broken(static_cast<int>(status));
+  for (int i = 0; i < reads_per_wake_max && self.reading_; ++i) {
+    if (!self.read_once()) return;
   }
-  const std::span<char> shared = Loop::of(handle).read_buffer();
-  *buffer = uv_buf_init(shared.data(), static_cast<unsigned>(shared.size()));
 }
 
-void Stream::on_uv_read(uv_stream_t* handle, ssize_t n, const uv_buf_t* buffer) {
-  Stream& self = *static_cast<Stream*>(handle->data);
-  if (n > 0) {
-    self.handler_.on_read(self, {reinterpret_cast<std::byte*>(buffer->base), size_t(n)});
-  } else if (n == UV_ENOBUFS) {
-    self.read_stop();
-  } else if (n == UV_EOF) {
-    self.end_of_file();
-  } else if (n < 0) {
-    self.broken(static_cast<int>(n));
+// True when there may be more to read at once.
+bool Stream::read_once() {
+  if (!handler_.may_read(*this)) {
+    read_stop();
+    return false;
   }
+  const std::span<char> buffer = Loop::of(raw_handle()).read_buffer();
+  const ssize_t n = receive(fd_, buffer);
+  if (n > 0) {
+    handler_.on_read(*this, std::as_bytes(buffer.first(static_cast<size_t>(n))));
+    return static_cast<size_t>(n) == buffer.size();
+  }
+  if (n == 0) {
+    end_of_file();
+  } else if (errno != EAGAIN && errno != EINTR) {
+    broken(-errno);
+  }
+  return false;
 }
 
 void Stream::end_of_file() {
-  int error = 0;
-  socklen_t length = sizeof(error);
-  getsockopt(fd(), SOL_SOCKET, SO_ERROR, &error, &length);
-  if (error != 0) return broken(-error);
   if (write_failed_) return broken(UV_ECONNRESET);
   ended_ = true;
-  reading_ = false;
+  read_stop();
   handler_.on_end(*this);
 }
 
@@ -139,7 +161,7 @@ bool Stream::was_reset() const {
   if (state_ != State::open || !is_tcp_) return false;
   tcp_info info{};
   socklen_t length = sizeof(info);
-  const bool known = getsockopt(fd(), IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
+  const bool known = getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &length) == 0;
   return known && info.tcpi_state == TCP_CLOSE;
 }
 
@@ -153,11 +175,8 @@ void Stream::write(std::span<const std::byte> bytes) {
   assert(!shutdown_wanted_);
   if (write_failed_ || state_ > State::open) return;
   if (state_ == State::open && !pending_) {
-    const uv_buf_t buffer =
-        uv_buf_init(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())),
-                    static_cast<unsigned>(bytes.size()));
-    const int n = uv_try_write(raw(), &buffer, 1);
-    if (n < 0 && n != UV_EAGAIN) {
+    const ssize_t n = send_some(fd_, bytes);
+    if (n < 0 && errno != EAGAIN && errno != EINTR) {
       write_failed_ = true;
       return;
     }
@@ -220,7 +239,7 @@ void Stream::shutdown() {
 
 void Stream::send_fin() {
   if (pending_) return;  // written() comes here again
-  ::shutdown(fd(), SHUT_WR);
+  ::shutdown(fd_, SHUT_WR);
   shut_down_ = true;
 }
 
@@ -244,7 +263,7 @@ void Stream::close() {
 
 int Stream::unacknowledged_bytes() const {
   int bytes = 0;
-  if (state_ == State::open && is_tcp_) ioctl(fd(), SIOCOUTQ, &bytes);
+  if (state_ == State::open && is_tcp_) ioctl(fd_, SIOCOUTQ, &bytes);
   return bytes;
 }
 
@@ -262,7 +281,7 @@ void Stream::reset_when_flushed() {
 
 void Stream::reset_now() {
   const linger option{1, 0};
-  setsockopt(fd(), SOL_SOCKET, SO_LINGER, &option, sizeof(option));
+  setsockopt(fd_, SOL_SOCKET, SO_LINGER, &option, sizeof(option));
   close();
 }
 

@@ -103,8 +103,8 @@ class Stream {
   struct Pending;  // only while something is pending
   struct Linger;   // only while a reset waits
 
-  static void on_alloc(uv_handle_t* handle, size_t suggested, uv_buf_t* buffer);
-  static void on_uv_read(uv_stream_t* handle, ssize_t n, const uv_buf_t* buffer);
+  static void on_readable(uv_stream_t* handle, ssize_t status, const uv_buf_t* buffer);
+  bool read_once();
   static void on_written(uv_write_t* request, int status);
   void end_of_file();
   void broken(int error);
@@ -114,7 +114,6 @@ class Stream {
   void fail_writing(int status);
   void send_fin();
   void reset_now();
-  int fd() const;
   uv_stream_t* raw() { return &uv_.stream; }
   uv_handle_t* raw_handle() { return &uv_.handle; }
 
@@ -126,6 +125,7 @@ class Stream {
 
   Handle uv_;
   StreamHandler& handler_;
+  int fd_ = -1;
   std::unique_ptr<Pending> pending_;
   std::unique_ptr<Linger> linger_;
   State state_ = State::fresh;

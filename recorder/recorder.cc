@@ -13,6 +13,7 @@
 #include "recorder/recorder.h"
 
 #include <fmt/core.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -96,7 +97,10 @@ class Recorder::Impl : public RecorderBell {
   }
 
   void run_thread() {
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+      ::pthread_setname_np(::pthread_self(), "wt-recorder");
+      run();
+    });
   }
 
   // From any loop's thread. Cheap when the recorder is at work or napping.
