@@ -67,8 +67,8 @@ void describe(Options& options, RecordFlags* flags) {
       .required();
   options.flag("-f,--force", "overwrite an existing tape", &flags->force);
   options.flag("--raw", "record bytes only, do not look for HTTP exchanges", &flags->raw);
-  options.integer("--compress", "zstd level of the tape, -20 to 19; 0 stores (1)", &flags->level,
-                  -20, 19);
+  options.integer("--compress", "zstd level of the tape, -20 to 19; 0 stores; less in bulk (-3)",
+                  &flags->level, -20, 19);
   options.choice("--overload",
                  "when the recorder is behind: wait (pause reading) or skip (leave a gap) (wait)",
                  {"wait", "skip"}, &flags->overload);

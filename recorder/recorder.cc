@@ -35,6 +35,7 @@ namespace wiretape {
 namespace {
 
 constexpr int64_t nap_ns = 5 * ns_per_ms;
+constexpr size_t round_bytes_max = 256 * 1024;
 constexpr int64_t sleep_ns_max = 100 * ns_per_ms;
 constexpr int64_t park_every_ns = 20 * ns_per_ms;
 
@@ -170,10 +171,10 @@ class Recorder::Impl : public RecorderBell {
   void run() {
     bool last_round = false;
     while (true) {
-      const bool found = drain();
+      const Drained drained = drain();
       look_after(monotonic_ns());
-      if (last_round && !found) break;
-      last_round = sleep(found);
+      if (last_round && drained == Drained::nothing) break;
+      if (drained != Drained::some_of_more) last_round = sleep(drained == Drained::all);
     }
     whole_ = sink_.finish(since_start(monotonic_ns()), trailer()) && !skipped_after_hang();
     publish();
@@ -182,15 +183,21 @@ class Recorder::Impl : public RecorderBell {
     done_bell_.notify_one();
   }
 
-  bool drain() {
+  enum class Drained { nothing, all, some_of_more };
+
+  // At most a round's worth: in bulk the queues are never empty, and what is to be looked after,
+  // loops that wait for room above all, cannot wait until they are.
+  Drained drain() {
     merge_.begin_round();
-    bool found = false;
+    size_t bytes = 0;
     while (EventQueue* queue = merge_.earliest()) {
-      handle(*queue->peek());
+      const QueuedEvent& event = *queue->peek();
+      bytes += event.size;
+      handle(event);
       queue->pop();
-      found = true;
+      if (bytes >= round_bytes_max) return Drained::some_of_more;
     }
-    return found;
+    return bytes > 0 ? Drained::all : Drained::nothing;
   }
 
   // What is due between events: blocks, sleeping parsers, waiting loops, questions.

@@ -34,7 +34,7 @@ struct RecorderOptions {
   // Called on the recorder's thread, once, when the disk fails.
   std::function<void()> on_disk_failure;
 
-  static constexpr int level_default = 1;
+  static constexpr int level_default = -3;
 };
 
 // Where a connection stands, as far as the recorder has come: for closing idle ones at a drain.

@@ -21,13 +21,15 @@
 namespace wiretape {
 namespace {
 
-// The strongest compression that keeps up: the asked-for one while the queue is below a quarter,
-// none above three quarters, a fast one between.
+// How hard to compress, by how full the queue is. A recorder that keeps up finds next to nothing in
+// its queue, and the asked-for level is right. In bulk, the time spent on a better ratio would be
+// taken from the traffic: so the level falls early, and at a quarter blocks are only stored, long
+// before the queue could fill and hold the relays.
 int level_for(double full, int asked) {
-  constexpr int fast = -5;
-  if (full < 0.25) return asked;
-  if (full > 0.75) return 0;
-  return asked == 0 ? 0 : std::min(asked, fast);
+  if (asked == 0 || full > 1.0 / 4) return 0;
+  if (full > 1.0 / 8) return std::min(asked, -20);
+  if (full > 1.0 / 32) return std::min(asked, -5);
+  return asked;
 }
 
 }  // namespace
