@@ -50,7 +50,9 @@ Error cannot_listen(const Address& address, int error) {
                                        : " (try --listen :0, or stop what holds the port)";
   } else if (error == EACCES) {
     what = "permission denied";
-    hint = " (ports below 1024 need CAP_NET_BIND_SERVICE; try a higher port)";
+    hint = address.family() == AF_UNIX
+               ? " (choose a folder that you may write to)"
+               : " (ports below 1024 need CAP_NET_BIND_SERVICE; try a higher port)";
   } else if (error == EADDRNOTAVAIL) {
     what = "not an address of this machine";
     hint = " (try 127.0.0.1, or 0.0.0.0 for all interfaces)";

@@ -27,7 +27,9 @@ bool output_lost() {
 
 int main(int argc, char** argv) {
   // A peer or a pipe that went away is an error of one write, not the end of the program.
+  // A file that may not grow any more is a full disk.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   const int status = wiretape::run_command_line({argv + std::min(argc, 1), argv + argc});
   return output_lost() ? wiretape::exit_status::could_not : status;
 }

@@ -123,6 +123,7 @@ class RecordSession {
     // Before the ready line: who reads it may signal at once.
     const Signal interrupt(loop_, SIGINT, [this] { on_signal(SIGINT); });
     const Signal terminate(loop_, SIGTERM, [this] { on_signal(SIGTERM); });
+    const Signal hang_up(loop_, SIGHUP, [this] { on_signal(SIGTERM); });  // the terminal is gone
     if (const auto ready = get_ready(); !ready) {
       fail("{}", ready.error().message);
       return ready.error().source == ErrorSource::usage ? exit_status::usage
@@ -301,6 +302,9 @@ class RecordSession {
         "not recorded: {}",
         tape_name(), grouped(c.connections), grouped(c.exchanges), grouped(c.bytes[0]),
         grouped(c.bytes[1]), grouped(c.bytes_not_recorded));
+    if (const uint64_t failures = proxy_->upstream_failures(); failures > 0) {
+      warn("{} of the connections did not reach their upstream", grouped(failures));
+    }
     if (c.stalls > 0) {
       say("reading paused {} times, {} s in all, because the recorder was behind", c.stalls,
           seconds_text(c.stalled_ns));

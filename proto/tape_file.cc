@@ -46,6 +46,10 @@ Error cannot_create(const std::string& path, int error) {
 }
 
 Error exists(const std::string& path) {
+  struct stat info = {};
+  if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) {
+    return {ErrorSource::usage, fmt::format("{} is a directory (name a file in it)", path)};
+  }
   return {ErrorSource::usage, fmt::format("{} exists (use -f to overwrite it)", path)};
 }
 

@@ -123,6 +123,18 @@ void Acceptor::connection_gone() {
   }
 }
 
+bool Acceptor::listens_on(const Endpoint& endpoint) const {
+  const std::string ip = endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host;
+  const Address address = endpoint.is_unix() ? Address::from_unix_path(endpoint.unix_path)
+                                             : Address::from_ip(ip, endpoint.port);
+  return std::any_of(listeners_.begin(), listeners_.end(), [&](const auto& listener) {
+    const Address& ours = listener->address();
+    const bool wildcard = ours.ip() == "0.0.0.0" || ours.ip() == "::";
+    const bool here = wildcard && address.is_loopback() && address.port() == ours.port();
+    return address.known() && (address == ours || (here && address.family() != AF_UNIX));
+  });
+}
+
 std::vector<std::string> Acceptor::addresses() const {
   return addresses_;
 }

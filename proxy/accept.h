@@ -35,6 +35,9 @@ class Acceptor {
   size_t open_connections() const { return open_.load(); }
   size_t connections_max() const { return connections_max_; }
 
+  // Whether a connection to this endpoint would come back to us, as far as its text tells.
+  bool listens_on(const Endpoint& endpoint) const;
+
   // "127.0.0.1:8080", with the port that was picked, one a pair.
   std::vector<std::string> addresses() const;
 

@@ -22,6 +22,13 @@ constexpr int64_t tell_again_ns = 5 * ns_per_s;
 Result<std::unique_ptr<Proxy>> Proxy::create(Loop& loop, ProxyOptions options) {
   auto acceptor = Acceptor::create(loop, options);
   if (!acceptor) return acceptor.error();
+  for (const ProxyPair& pair : options.pairs) {
+    if (!(*acceptor)->listens_on(pair.upstream)) continue;
+    return Error{ErrorSource::usage,
+                 fmt::format("--upstream {} is where we listen ourselves: every connection would "
+                             "come back to us for ever",
+                             pair.upstream.text())};
+  }
   return std::unique_ptr<Proxy>(new Proxy(loop, std::move(options), std::move(acceptor).value()));
 }
 
@@ -62,6 +69,7 @@ void Proxy::on_connection_gone() {
 }
 
 void Proxy::on_upstream_failed(uint32_t pair, const std::string& error) {
+  ++upstream_failures_;
   loop_.post([this, pair, error] { tell_upstream_failure(pair, error); });
 }
 
@@ -85,7 +93,7 @@ void Proxy::tell_upstream_failure(uint32_t pair, const std::string& error) {
   const std::string more =
       trouble.untold == 0 ? "" : fmt::format(" (and {} times before)", trouble.untold);
   warn(
-      "cannot connect to the upstream {}{}: its client was closed; is the upstream running, and is "
+      "a client was closed, because its upstream cannot be reached: {}{}; is it running, and is "
       "--upstream right?",
       error, more);
   trouble = {now_ns, 0};

@@ -43,6 +43,8 @@ class Proxy : public WorkerOwner {
   void end_now();
 
   size_t open_connections() const { return acceptor_->open_connections(); }
+  // Clients that were closed because their upstream could not be reached.
+  uint64_t upstream_failures() const { return upstream_failures_; }
 
  private:
   Proxy(Loop& loop, ProxyOptions options, std::unique_ptr<Acceptor> acceptor);
@@ -70,6 +72,7 @@ class Proxy : public WorkerOwner {
   std::vector<std::unique_ptr<Worker>> workers_;
   size_t next_worker_ = 0;
   std::vector<UpstreamTrouble> trouble_;
+  std::atomic<uint64_t> upstream_failures_{0};
   std::unique_ptr<Timer> drain_timer_;
   int64_t drain_deadline_ns_ = 0;
   std::atomic<bool> draining_{false};

@@ -111,6 +111,8 @@ void TapeSink::put_aside(int64_t time_ns, const Event& event) {
   if (const auto* gap = std::get_if<Gap>(&event); gap != nullptr && gap->connection != 0) {
     return miss(gap->connection, gap->direction, gap->offset, gap->length);
   }
+  // What is missing of a stream is told before its end is.
+  if (const auto* end = std::get_if<HalfClosed>(&event)) keep_gaps_of(end->connection, time_ns);
   if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
   if (std::holds_alternative<Exchange>(event)) return;  // an index over bytes that are not there
   if (kept_.size() < kept_events_max) {
@@ -202,7 +204,7 @@ bool TapeSink::finish(int64_t now_ns, Trailer trailer) {
   const auto finished = writer_->finish(now_ns, trailer);
   if (!finished) {
     failure_ = finished.error().message;
-    warn("{}; the tape has no end and will be read as torn", failure_);
+    warn("{}; the end of the tape is not all there", failure_);
   }
   return finished.ok() && trailer.clean;
 }
