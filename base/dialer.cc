@@ -56,6 +56,7 @@ class Dial::Impl : public std::enable_shared_from_this<Dial::Impl> {
       : loop_(loop),
         name_(std::move(name)),
         done_(std::move(done)),
+        deadline_ns_(monotonic_ns() + timeout_ns),
         deadline_(loop, [this] { time_out(); }) {
     deadline_.start_once(timeout_ns);
   }
@@ -82,6 +83,9 @@ class Dial::Impl : public std::enable_shared_from_this<Dial::Impl> {
 
   void try_next() {
     if (next_ == addresses_.size()) return fail(last_error_, last_errno_ == ECONNREFUSED);
+    // Each address gets its share of what is left, so that a silent first one is not the only one.
+    const int64_t left_ns = deadline_ns_ - monotonic_ns();
+    deadline_.start_once(left_ns / static_cast<int64_t>(addresses_.size() - next_));
     const Address& address = addresses_[next_++];
     fd_ = new_socket(address.family());
     if (fd_ < 0) return attempt_failed(errno);
@@ -137,6 +141,7 @@ class Dial::Impl : public std::enable_shared_from_this<Dial::Impl> {
   }
 
   void time_out() {
+    if (fd_ >= 0 && next_ < addresses_.size()) return attempt_failed(ETIMEDOUT);
     DialOutcome outcome;
     outcome.timed_out = true;
     outcome.error = fmt::format("{}: no answer in time", name_);
@@ -167,7 +172,8 @@ class Dial::Impl : public std::enable_shared_from_this<Dial::Impl> {
   Loop& loop_;
   std::string name_;
   Done done_;
-  Timer deadline_;
+  const int64_t deadline_ns_;
+  Timer deadline_;  // of the look-up, then of the address being tried
   std::vector<Address> addresses_;
   size_t next_ = 0;
   int fd_ = -1;

@@ -16,12 +16,15 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/clock.h"
+
 namespace wiretape {
 namespace {
 
 constexpr int backlog = 4096;             // the kernel cuts it to net.core.somaxconn
 constexpr int accepts_per_wake_max = 16;  // more at a time, and the relays starve (measured)
 constexpr uint64_t retry_ms = 100;
+constexpr int64_t tell_again_ns = 5 * ns_per_s;
 
 Address local_name(int fd) {
   sockaddr_storage raw{};
@@ -154,7 +157,10 @@ bool Listener::accept_one() {
 // Out of descriptors or memory: clients wait in the kernel's queue until some are free again.
 void Listener::hold_off(int error) {
   pause();
-  if (on_trouble_) {
+  const int64_t now_ns = monotonic_ns();
+  const bool told_lately = told_ns_ != 0 && now_ns - told_ns_ < tell_again_ns;
+  if (on_trouble_ && !told_lately) {
+    told_ns_ = now_ns;
     on_trouble_(fmt::format("cannot accept on {}: {}", address_.text(), std::strerror(error)));
   }
   uv_timer_start(

@@ -60,6 +60,7 @@ class Listener {
   Address address_;
   bool wildcard_ = false;  // then each connection is asked which of our addresses it reached
   bool paused_ = true;
+  int64_t told_ns_ = 0;  // when on_trouble was called last
   OnAccept on_accept_;
   OnTrouble on_trouble_;
 };

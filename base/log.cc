@@ -42,10 +42,27 @@ void write_all(std::string_view text) {
   }
 }
 
+// What peers sent may be in a line (a server's name, a request's target): nothing of it may drive
+// the terminal or look like a line of its own.
+std::string without_controls(std::string_view line) {
+  std::string text;
+  for (size_t i = 0; i < line.size(); ++i) {
+    const auto c = static_cast<unsigned char>(line[i]);
+    const bool c1 = c == 0xC2 && i + 1 < line.size() &&
+                    (static_cast<unsigned char>(line[i + 1]) & 0xE0) == 0x80;  // U+0080 to U+009F
+    if (c < 0x20 || c == 0x7F || c1) {
+      text += fmt::format("\\x{:02x}", c);
+    } else {
+      text += line[i];
+    }
+  }
+  return text;
+}
+
 std::string dressed(const Log& log, LogKind kind, std::string_view line) {
   const bool prefixed = kind == LogKind::warning || kind == LogKind::error;
   std::string text = prefixed ? "wiretape: " : "";
-  text += line;
+  text += without_controls(line);
   if (!prefixed || !colored(log)) return text + "\n";
   return (kind == LogKind::error ? "\x1b[31m" : "\x1b[33m") + text + "\x1b[0m\n";
 }

@@ -4,9 +4,14 @@
 #include "base/process.h"
 
 #include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
+
+#include "base/descriptors.h"
 
 extern char** environ;
 
@@ -35,6 +40,31 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 }  // namespace
 
+Process::CannotStart Process::why_it_cannot_start(const std::string& program) {
+  const auto executable = [](const std::string& path) {
+    struct stat info {};
+    return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+           ::access(path.c_str(), X_OK) == 0;
+  };
+  const auto there = [](const std::string& path) { return ::access(path.c_str(), F_OK) == 0; };
+  bool found = false;
+  if (program.find('/') != std::string::npos) {
+    if (executable(program)) return {};
+    found = there(program);
+  } else {
+    const char* path = std::getenv("PATH");
+    std::istringstream folders(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin");
+    for (std::string folder; std::getline(folders, folder, ':');) {
+      const std::string candidate = (folder.empty() ? "." : folder) + "/" + program;
+      if (executable(candidate)) return {};
+      found = found || there(candidate);
+    }
+  }
+  return {!found, fmt::format("cannot run {}: {}", program,
+                              found ? "it may not be executed (is it a program?)"
+                                    : "command not found (is it in the PATH?)")};
+}
+
 std::unique_ptr<Process> Process::start(
     Loop& loop, const std::vector<std::string>& arguments,
     const std::vector<std::pair<std::string, std::string>>& environment, OnExit on_exit,
@@ -62,6 +92,7 @@ std::unique_ptr<Process> Process::start(
 
   auto* state = new State{{}, std::move(on_exit), false};
   state->handle.data = state;
+  const OriginalDescriptorLimit limit;
   const int status = uv_spawn(loop.raw(), &state->handle, &options);
   state->running = status == 0;
   auto process = std::unique_ptr<Process>(new Process(state));

@@ -20,9 +20,12 @@ class Process {
   using OnExit = std::function<void(int exit_status)>;
 
   struct CannotStart {
-    bool not_found;  // else: found, but cannot be executed
-    std::string message;
+    bool not_found = false;  // else: found, but cannot be executed
+    std::string message;     // empty: nothing is in the way
   };
+
+  // Looks for the program as start() would, without starting it.
+  static CannotStart why_it_cannot_start(const std::string& program);
 
   // Starts arguments[0], found by PATH, with `environment` added to ours. Returns the process, or
   // why it could not be started.

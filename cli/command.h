@@ -16,6 +16,10 @@ inline constexpr int done = 0;       // and everything was the same, or whole
 inline constexpr int differs = 1;    // done, but something differs, is damaged or was not recorded
 inline constexpr int usage = 2;      // the command line is wrong, or asks for what is not allowed
 inline constexpr int could_not = 3;  // the world said no
+// record ... -- COMMAND ends with COMMAND's own status, or, as env(1) and nohup(1) do, with
+inline constexpr int command_ran_but_bytes_were_lost = 125;
+inline constexpr int command_not_executable = 126;
+inline constexpr int command_not_found = 127;
 }  // namespace exit_status
 
 // One subcommand: its `run` reads its arguments with Options and returns an exit status.

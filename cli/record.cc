@@ -6,7 +6,6 @@
 //
 // The order of the first three matters: nothing is written before the port is ours, and nobody is
 // let in before the tape's header is on disk.
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -185,7 +184,7 @@ class RecordSession {
       options.listeners.push_back(addresses[i] + " -> " + flags_.upstream[i].text());
     }
     if (flags_.on_record_error == "stop") {
-      options.on_disk_failure = [this] { loop_.post([this] { end("the disk failed"); }); };
+      options.on_disk_failure = [this] { loop_.post([this] { end_for_disk(); }); };
     }
     return options;
   }
@@ -198,8 +197,8 @@ class RecordSession {
         &error);
     if (command_) return;
     fail("{}", error.message);
-    command_status_ = error.not_found ? 127 : 126;
-    discard_tape_ = true;
+    command_status_ =
+        error.not_found ? exit_status::command_not_found : exit_status::command_not_executable;
     end("");
   }
 
@@ -244,6 +243,12 @@ class RecordSession {
                     proxy_->open_connections()));
   }
 
+  void end_for_disk() {
+    warn("ending, because the disk failed (--on-record-error stop)");
+    if (command_ && command_->running()) command_->signal(SIGTERM);
+    end("");
+  }
+
   // A COMMAND that does not end when asked is killed, so that its status is known all the same.
   void end_at_once() {
     if (command_ && command_->running()) {
@@ -279,11 +284,7 @@ class RecordSession {
   int close_tape() {
     const Recorder::Outcome outcome = recorder_->finish(hang_patience_ns);
     const RecorderCounters counters = recorder_->counters();
-    if (discard_tape_) {
-      ::unlink(flags_.output.c_str());
-      return command_status_;
-    }
-    summarize(counters);
+    summarize(counters, outcome);
     if (outcome == Recorder::Outcome::hanging) {
       fail("{} does not take what is left to write: leaving it torn", tape_name());
       std::fflush(nullptr);
@@ -295,13 +296,17 @@ class RecordSession {
     return flags_.command.empty() ? exit_status::done : command_status_;
   }
 
-  int lost_status() const { return flags_.command.empty() ? exit_status::differs : 125; }
+  int lost_status() const {
+    return flags_.command.empty() ? exit_status::differs
+                                  : exit_status::command_ran_but_bytes_were_lost;
+  }
 
-  void summarize(const RecorderCounters& c) const {
+  void summarize(const RecorderCounters& c, Recorder::Outcome outcome) const {
     say("{}: {} connections, {} exchanges, {} bytes client to server, {} bytes server to client, "
         "not recorded: {}",
         tape_name(), grouped(c.connections), grouped(c.exchanges), grouped(c.bytes[0]),
-        grouped(c.bytes[1]), grouped(c.bytes_not_recorded));
+        grouped(c.bytes[1]),
+        outcome == Recorder::Outcome::hanging ? "not known" : grouped(c.bytes_not_recorded));
     if (const uint64_t failures = proxy_->upstream_failures(); failures > 0) {
       warn("{} of the connections did not reach their upstream", grouped(failures));
     }
@@ -335,7 +340,6 @@ class RecordSession {
   int signals_ = 0;
   bool ending_ = false;
   bool proxy_ended_ = false;
-  bool discard_tape_ = false;  // the COMMAND could not be run: nothing was recorded
   int command_status_ = 0;
 };
 
@@ -347,6 +351,14 @@ int record_main(const Arguments& arguments) {
   describe(options, &flags);
   if (const auto status = options.parse(arguments)) return *status;
   if (const std::string what = contradiction(flags); !what.empty()) return options.refuse(what);
+  if (!flags.command.empty()) {  // before anything is made for it
+    const auto obstacle = Process::why_it_cannot_start(flags.command.front());
+    if (!obstacle.message.empty()) {
+      fail("{}", obstacle.message);
+      return obstacle.not_found ? exit_status::command_not_found
+                                : exit_status::command_not_executable;
+    }
+  }
   return RecordSession(std::move(flags)).run();
 }
 

@@ -16,7 +16,9 @@ namespace wiretape {
 
 using Bytes = std::span<const std::byte>;
 
-inline Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text)); }
+inline Bytes as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 inline std::string_view as_text(Bytes bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -31,12 +33,20 @@ constexpr Direction opposite(Direction d) {
   return d == Direction::client_to_server ? Direction::server_to_client
                                           : Direction::client_to_server;
 }
-constexpr size_t index_of(Direction d) { return static_cast<size_t>(d); }
+constexpr size_t index_of(Direction d) {
+  return static_cast<size_t>(d);
+}
 std::string_view name_of(Direction d);  // "client_to_server"
 
 // How a connection ended. `open` means it did not, as far as the tape knows.
 enum class CloseHow : uint8_t {
-  open = 0, fin = 1, rst = 2, timeout = 3, refused = 4, error = 5, drain = 6
+  open = 0,
+  fin = 1,
+  rst = 2,
+  timeout = 3,
+  refused = 4,
+  error = 5,
+  drain = 6
 };
 enum class ClosedBy : uint8_t { nobody = 0, client = 1, server = 2, us = 3 };
 std::string_view name_of(CloseHow how);
@@ -50,22 +60,22 @@ std::string_view name_of(Protocol protocol);
 struct Header {
   uint32_t format_version = 1;
   std::string tool_version;
-  int64_t wall_start_ns = 0;       // wall clock at the part's start, ns since 1970
-  std::string host;                // the machine it was recorded on
+  int64_t wall_start_ns = 0;           // wall clock at the part's start, ns since 1970
+  std::string host;                    // the machine it was recorded on
   std::vector<std::string> listeners;  // "127.0.0.1:8080 -> app:3000", one a pair
-  std::string tape_set;            // the same for all parts made by one process, 32 hex digits
-  uint32_t part = 0;               // counts from 0
-  bool indexed = true;             // false: no exchange records were made (--raw)
+  std::string tape_set;                // the same for all parts made by one process, 32 hex digits
+  uint32_t part = 0;                   // counts from 0
+  bool indexed = true;                 // false: no exchange records were made (--raw)
   std::vector<std::string> redaction;  // rules in force; none: the bytes are as they were
 };
 
 // A client connected to us.
 struct Opened {
   ConnectionId connection = 0;
-  std::string client;                // its address
-  std::string listener;              // ours, that it connected to
-  std::string upstream;              // where it is to go, as the user named it
-  std::string original_destination;  // what the client dialled, when it was redirected
+  std::string client;                    // its address
+  std::string listener;                  // ours, that it connected to
+  std::string upstream;                  // where it is to go, as the user named it
+  std::string original_destination;      // what the client dialled, when it was redirected
   ConnectionId recorded_connection = 0;  // on a run's tape: the connection that this one replays
 };
 
@@ -95,8 +105,8 @@ struct Closed {
   ConnectionId connection = 0;
   CloseHow how = CloseHow::open;
   ClosedBy by = ClosedBy::nobody;
-  std::string error;              // why, when how is refused or error: one line
-  uint64_t length[2] = {0, 0};    // of each direction's stream, gaps included
+  std::string error;            // why, when how is refused or error: one line
+  uint64_t length[2] = {0, 0};  // of each direction's stream, gaps included
   Protocol protocol = Protocol::unknown;
 };
 
@@ -136,12 +146,12 @@ struct ProtocolFound {
 
 // A message's place in its direction's stream, and when it was seen.
 struct MessageExtent {
-  uint64_t begin = 0;     // offset of the first byte of the start line
-  uint64_t head_end = 0;  // offset behind the empty line after the header fields
-  uint64_t end = 0;       // offset behind the last byte
-  int64_t first_ns = 0;   // when its first byte was read
-  int64_t last_ns = 0;    // when its last byte was read
-  uint64_t body_bytes = 0;     // without transfer coding
+  uint64_t begin = 0;                // offset of the first byte of the start line
+  uint64_t head_end = 0;             // offset behind the empty line after the header fields
+  uint64_t end = 0;                  // offset behind the last byte
+  int64_t first_ns = 0;              // when its first byte was read
+  int64_t last_ns = 0;               // when its last byte was read
+  uint64_t body_bytes = 0;           // without transfer coding
   uint64_t body_digest[2] = {0, 0};  // XXH3-128 of the body without transfer coding: low, high
   bool complete = false;
 };
@@ -152,8 +162,8 @@ struct Exchange {
   uint64_t index = 0;  // counts from 0 in its connection
   std::string method;  // empty: a response that no request asked for
   std::string target;
-  std::string authority;  // the Host field
-  uint32_t status = 0;    // of the final response; 0: there was none
+  std::string authority;           // the Host field
+  uint32_t status = 0;             // of the final response; 0: there was none
   uint32_t interim_responses = 0;  // 1xx
   bool has_request = false;
   bool has_response = false;       // a final response's head was seen

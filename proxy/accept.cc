@@ -4,25 +4,22 @@
 #include "proxy/accept.h"
 
 #include <netdb.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 
+#include "base/descriptors.h"
 #include "base/log.h"
 
 namespace wiretape {
 namespace {
 
 constexpr size_t descriptors_kept = 64;
+// The endings of so many connections have their room in a loop's event queue.
+constexpr size_t connections_per_loop_max = 20'000;
 
-// Raises the soft limit to the hard one, then says how many pairs of descriptors there are.
 size_t descriptor_pairs_max() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
-  getrlimit(RLIMIT_NOFILE, &limit);
-  return limit.rlim_cur <= descriptors_kept + 2 ? 1 : (limit.rlim_cur - descriptors_kept) / 2;
+  const size_t limit = raise_descriptor_limit();
+  return limit <= descriptors_kept + 2 ? 1 : (limit - descriptors_kept) / 2;
 }
 
 // Listening happens before the loop runs, so a name is looked up on the spot.
@@ -49,11 +46,12 @@ Result<Address> address_to_listen_on(const Endpoint& endpoint) {
 }  // namespace
 
 Result<std::unique_ptr<Acceptor>> Acceptor::create(Loop& loop, const ProxyOptions& options) {
-  const size_t possible = descriptor_pairs_max();
+  const size_t possible =
+      std::min(descriptor_pairs_max(), options.threads * connections_per_loop_max);
   const size_t asked = options.connections_max;
   if (asked > possible) {
     warn(
-        "--connections-max {} is more than the descriptor limit allows; it is {} now "
+        "--connections-max {} is more than can be had; it is {} now "
         "(raise it with ulimit -n)",
         asked, possible);
   }

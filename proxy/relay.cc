@@ -131,6 +131,13 @@ void Relay::look_for_reset() {
   }
 }
 
+void Relay::notice_delivery(int64_t now_ns) {
+  size_t bytes = downstream_.pending_bytes() + upstream_.pending_bytes();
+  bytes += static_cast<size_t>(downstream_.unacknowledged_bytes());
+  bytes += static_cast<size_t>(upstream_.unacknowledged_bytes());
+  if (std::exchange(undelivered_, bytes) != bytes) last_activity_ns_ = now_ns;
+}
+
 void Relay::resume_reading() {
   if (state_ == State::ending) return;
   to_server().read_on();

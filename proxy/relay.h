@@ -54,6 +54,10 @@ class Relay : private StreamHandler {
   // A reset that came after end of file is not told by the loop: asked for a few times a second.
   void look_for_reset();
 
+  // Bytes of either direction that are on their way out, here or in the kernel; when that figure
+  // has changed since the last call, the peer is taking them, and that is activity.
+  void notice_delivery(int64_t now_ns);
+
   bool ending() const { return state_ == State::ending; }
   // Nothing that was read still waits to be written.
   bool flushed() const {
@@ -103,6 +107,7 @@ class Relay : private StreamHandler {
   State state_ = State::connecting;
   ClosedBy first_end_ = ClosedBy::nobody;
   int64_t last_activity_ns_ = 0;
+  size_t undelivered_ = 0;  // bytes, when notice_delivery was called last
   TappedConnection tapped_;
   std::unique_ptr<Dial> dial_;
   Stream downstream_{*this};

@@ -123,8 +123,10 @@ void Worker::sweep() {
   const int64_t now_ns = monotonic_ns();
   for (const auto& relay : relays_) {
     if (relay->ending()) continue;
+    if (options_.idle_timeout_ns > 0) relay->notice_delivery(now_ns);
     const int64_t silent_ns = now_ns - relay->last_activity_ns();
-    if (options_.idle_timeout_ns > 0 && silent_ns > options_.idle_timeout_ns) {
+    const bool held_by_us = tap_.waiting();
+    if (options_.idle_timeout_ns > 0 && silent_ns > options_.idle_timeout_ns && !held_by_us) {
       relay->end(CloseHow::timeout);
     } else if (relay->half_closed() && silent_ns > sweep_ns) {
       relay->look_for_reset();

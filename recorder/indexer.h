@@ -64,7 +64,7 @@ class Indexer : private ExchangeObserver {
   Notices& notices_;
   Emit emit_;
   std::unordered_map<ConnectionId, Connection> connections_;
-  std::vector<ConnectionId> awake_;  // those that may hold parsers; some may have ended since
+  std::vector<ConnectionId> awake_;      // those that may hold parsers; some may have ended since
   int64_t now_ns_ = 0;                   // of the event being worked on
   const Connection* current_ = nullptr;  // its connection
   uint64_t exchanges_ = 0;

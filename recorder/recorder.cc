@@ -174,7 +174,7 @@ class Recorder::Impl : public RecorderBell {
       const Drained drained = drain();
       look_after(monotonic_ns());
       if (last_round && drained == Drained::nothing) break;
-      if (drained != Drained::some_of_more) last_round = sleep(drained == Drained::all);
+      if (drained != Drained::not_all) last_round = sleep(drained == Drained::all);
     }
     whole_ = sink_.finish(since_start(monotonic_ns()), trailer()) && !skipped_after_hang();
     publish();
@@ -183,7 +183,7 @@ class Recorder::Impl : public RecorderBell {
     done_bell_.notify_one();
   }
 
-  enum class Drained { nothing, all, some_of_more };
+  enum class Drained { nothing, all, not_all };
 
   // At most a round's worth: in bulk the queues are never empty, and what is to be looked after,
   // loops that wait for room above all, cannot wait until they are.
@@ -195,7 +195,7 @@ class Recorder::Impl : public RecorderBell {
       bytes += event.size;
       handle(event);
       queue->pop();
-      if (bytes >= round_bytes_max) return Drained::some_of_more;
+      if (bytes >= round_bytes_max) return Drained::not_all;
     }
     return bytes > 0 ? Drained::all : Drained::nothing;
   }
@@ -259,11 +259,11 @@ class Recorder::Impl : public RecorderBell {
 
   void sleep_until_rung(std::unique_lock<std::mutex>& lock) {
     const auto rung = [this] { return rung_; };
-    if (sink_.needs_ticks() || connections_open_ > 0) {
-      bell_.wait_for(lock, std::chrono::nanoseconds(sleep_ns_max), rung);
-    } else {
-      bell_.wait(lock, rung);
-    }
+    const int64_t due_ns = sink_.next_tick_ns();
+    if (due_ns < 0 && connections_open_ == 0) return bell_.wait(lock, rung);
+    int64_t sleep_ns = sleep_ns_max;
+    if (due_ns >= 0) sleep_ns = std::min(sleep_ns, due_ns - since_start(monotonic_ns()));
+    bell_.wait_for(lock, std::chrono::nanoseconds(std::max<int64_t>(sleep_ns, 0)), rung);
   }
 
   // -------------------------------------------------------------------------- events

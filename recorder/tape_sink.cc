@@ -66,13 +66,18 @@ Result<void> TapeSink::write(int64_t time_ns, const Event& event) {
   return written;
 }
 
+int64_t TapeSink::next_tick_ns() const {
+  if (failing_) return retry_at_ns_;
+  const int64_t oldest_ns = writer_->oldest_unstored_ns();
+  return oldest_ns < 0 ? -1 : oldest_ns + tape_format::block_age_ns_max;
+}
+
 void TapeSink::tick(int64_t now_ns) {
   if (failing_) {
     if (now_ns >= retry_at_ns_) try_again(now_ns);
     return;
   }
-  const int64_t oldest_ns = writer_->oldest_unstored_ns();
-  if (oldest_ns < 0 || now_ns - oldest_ns < tape_format::block_age_ns_max) return;
+  if (next_tick_ns() < 0 || now_ns < next_tick_ns()) return;
   if (const auto flushed = writer_->flush(); !flushed) fails(flushed.error(), now_ns);
 }
 
@@ -115,10 +120,23 @@ void TapeSink::put_aside(int64_t time_ns, const Event& event) {
   if (const auto* end = std::get_if<HalfClosed>(&event)) keep_gaps_of(end->connection, time_ns);
   if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
   if (std::holds_alternative<Exchange>(event)) return;  // an index over bytes that are not there
+  keep(time_ns, event);
+}
+
+void TapeSink::keep(int64_t time_ns, const Event& event) {
   if (kept_.size() < kept_events_max) {
     kept_.emplace_back(time_ns, event);
   } else {
-    lost_connections_ += std::holds_alternative<Opened>(event);
+    add_to_sum(event);
+  }
+}
+
+// What is not kept one by one is summed up: connections, and missing bytes by direction.
+void TapeSink::add_to_sum(const Event& event) {
+  if (std::holds_alternative<Opened>(event)) ++summed_.connections;
+  if (const auto* gap = std::get_if<Gap>(&event)) {
+    summed_.bytes[index_of(gap->direction)] += gap->length;
+    summed_.connections += gap->connections;
   }
 }
 
@@ -128,17 +146,24 @@ void TapeSink::keep_gaps_of(ConnectionId connection, int64_t time_ns) {
   for (const Direction d : {Direction::client_to_server, Direction::server_to_client}) {
     const Missing& missing = found->second.by_direction[index_of(d)];
     if (missing.length == 0) continue;
-    kept_.emplace_back(time_ns,
-                       Gap{connection, d, missing.offset, missing.length, GapReason::disk, 0});
+    keep(time_ns, Gap{connection, d, missing.offset, missing.length, GapReason::disk, 0});
   }
   missing_.erase(found);
 }
 
 void TapeSink::keep_all_gaps(int64_t time_ns) {
   while (!missing_.empty()) keep_gaps_of(missing_.begin()->first, time_ns);
-  if (lost_connections_ == 0) return;
-  kept_.emplace_back(time_ns, Gap{0, Direction::client_to_server, 0, 0, GapReason::disk,
-                                  std::exchange(lost_connections_, 0)});
+  keep_sum(time_ns);
+}
+
+void TapeSink::keep_sum(int64_t time_ns) {
+  Sum sum = std::exchange(summed_, {});
+  for (const Direction d : {Direction::client_to_server, Direction::server_to_client}) {
+    const uint64_t bytes = sum.bytes[index_of(d)];
+    const uint64_t connections = std::exchange(sum.connections, 0);
+    if (bytes == 0 && connections == 0) continue;
+    kept_.emplace_back(time_ns, Gap{0, d, 0, bytes, GapReason::disk, connections});
+  }
 }
 
 // True when all of it was taken; what was not is kept.
@@ -158,14 +183,9 @@ bool TapeSink::write_kept() {
 void TapeSink::make_kept_fit() {
   constexpr size_t records_max = 300;
   if (kept_.size() <= records_max) return;
-  Gap sum{0, Direction::client_to_server, 0, 0, GapReason::disk, 0};
-  for (const auto& [time_ns, event] : kept_) {
-    if (const auto* gap = std::get_if<Gap>(&event)) sum.length += gap->length;
-    if (std::holds_alternative<Opened>(event)) ++sum.connections;
-  }
   const int64_t last_ns = kept_.back().first;
-  kept_.clear();
-  kept_.emplace_back(last_ns, sum);
+  for (const auto& [time_ns, event] : std::exchange(kept_, {})) add_to_sum(event);
+  keep_sum(last_ns);
 }
 
 // The block that the disk does not take comes before everything that was put aside since: it goes

@@ -40,8 +40,8 @@ class TapeSink {
   // False: something could not be stored.
   bool finish(int64_t now_ns, Trailer trailer);
 
-  // False: nothing waits for a tick, the thread may sleep.
-  bool needs_ticks() const { return failing_ || writer_->oldest_unstored_ns() >= 0; }
+  // When tick() has something to do next; -1: nothing waits for it, the thread may sleep.
+  int64_t next_tick_ns() const;
   bool failing() const { return failing_; }
   const std::string& failure() const { return failure_; }  // why, the last time; "" never
   uint64_t bytes_not_recorded() const { return bytes_not_recorded_; }
@@ -54,6 +54,10 @@ class TapeSink {
     uint64_t offset = 0;
     uint64_t length = 0;
   };
+  struct Sum {
+    uint64_t connections = 0;
+    uint64_t bytes[2] = {0, 0};  // by direction
+  };
   struct MissingPair {
     Missing by_direction[2];
   };
@@ -63,6 +67,9 @@ class TapeSink {
   void miss(ConnectionId connection, Direction direction, uint64_t offset, uint64_t length);
   Result<void> write(int64_t time_ns, const Event& event);
   void put_aside(int64_t time_ns, const Event& event);
+  void keep(int64_t time_ns, const Event& event);
+  void add_to_sum(const Event& event);
+  void keep_sum(int64_t time_ns);
   void keep_gaps_of(ConnectionId connection, int64_t time_ns);
   void keep_all_gaps(int64_t time_ns);
   void give_up_block();
@@ -77,7 +84,7 @@ class TapeSink {
   int64_t last_ns_ = 0;  // of the newest event: gap records must not overtake those in the queue
   std::unordered_map<ConnectionId, MissingPair> missing_;
   std::vector<std::pair<int64_t, Event>> kept_;
-  uint64_t lost_connections_ = 0;  // whose opening could not be kept
+  Sum summed_;  // of what was not kept one by one
   uint64_t bytes_not_recorded_ = 0;
   uint64_t gaps_ = 0;
 };
