@@ -52,6 +52,7 @@ int refuse_command(const std::string& name) {
   }
   std::vector<std::string> names;
   for (const Command& command : command_table) names.emplace_back(command.name);
+  names.emplace_back("--version");
   const std::string near(closest_match(name, names));
   const std::string hint =
       near.empty() ? "see wiretape --help" : fmt::format("did you mean {}?", near);

@@ -56,6 +56,15 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+// A port alone is what people write for ":PORT".
+Result<Endpoint> read_endpoint(std::string_view text, PortZero port_zero) {
+  auto parsed = parse_endpoint(text, port_zero);
+  const bool digits = text.find_first_not_of("0123456789") == std::string_view::npos;
+  if (parsed || !digits || !parse_endpoint(fmt::format(":{}", text), port_zero)) return parsed;
+  return Error{ErrorSource::usage,
+               fmt::format("bad address '{}': no port (did you mean :{}?)", text, text)};
+}
+
 }  // namespace
 
 Options::Options(std::string_view subcommand, std::string_view purpose)
@@ -67,6 +76,10 @@ void Options::example(std::string_view what, std::string_view command) {
 
 void Options::not_built(std::initializer_list<std::string_view> names) {
   not_built_.insert(not_built_.end(), names.begin(), names.end());
+}
+
+void Options::mistaken(std::string_view typed, std::string_view meant) {
+  mistaken_.emplace_back(typed, meant);
 }
 
 Option& Options::add(std::string_view names, std::string_view metavar, std::string_view help,
@@ -149,7 +162,7 @@ Option& Options::choice(std::string_view names, std::string_view help,
 Option& Options::endpoint(std::string_view names, std::string_view help, PortZero port_zero,
                           Endpoint* to) {
   return custom(names, "ADDR", help, [=](std::string_view value) -> Result<void> {
-    auto parsed = parse_endpoint(value, port_zero);
+    auto parsed = read_endpoint(value, port_zero);
     if (!parsed) return parsed.error();
     *to = *std::move(parsed);
     return {};
@@ -159,7 +172,7 @@ Option& Options::endpoint(std::string_view names, std::string_view help, PortZer
 Option& Options::endpoints(std::string_view names, std::string_view help, PortZero port_zero,
                            std::vector<Endpoint>* to) {
   Option& option = custom(names, "ADDR", help, [=](std::string_view value) -> Result<void> {
-    auto parsed = parse_endpoint(value, port_zero);
+    auto parsed = read_endpoint(value, port_zero);
     if (!parsed) return parsed.error();
     to->push_back(*std::move(parsed));
     return {};
@@ -190,18 +203,45 @@ bool Options::names_a_flag(std::string_view text) const {
   });
 }
 
-// Why an argument that no option took is wrong.
-std::string Options::unknown(std::string_view argument) const {
-  if (!argument.starts_with('-')) return fmt::format("unexpected argument \"{}\"", argument);
-  const std::string name = flag_part(argument);
-  if (std::find(not_built_.begin(), not_built_.end(), name) != not_built_.end()) {
-    return name + " is not in this version";
+// Why an argument that is no flag is one too many.
+std::string Options::unexpected(std::string_view argument) const {
+  const auto takes = std::find_if(table_.begin(), table_.end(),
+                                  [](const Option& option) { return option.positional(); });
+  std::string hint = see_help();
+  if (takes != table_.end()) hint = fmt::format("{} takes one {}", subcommand_, takes->names);
+  if (command_ != nullptr) hint = "put -- before a command";
+  return fmt::format("unexpected argument \"{}\" ({})", argument, hint);
+}
+
+std::string Options::probably_meant(const std::string& name) const {
+  for (const auto& [typed, meant] : mistaken_) {
+    if (typed == name) return meant;
   }
   std::vector<std::string> names;
   for (const Option& option : table_) {
     if (!option.positional()) names.push_back(option.long_name());
   }
-  const std::string_view near = closest_match(name, names);
+  return std::string(closest_match(name, names));
+}
+
+// Which of the arguments that nothing took: an unknown flag, because what follows may be its value;
+// but where a command may stand, its name, because its flags are not ours.
+const std::string& Options::to_blame(const Arguments& extra) const {
+  if (command_ != nullptr && !extra.front().starts_with('-')) return extra.front();
+  const auto flag = std::find_if(extra.begin(), extra.end(), [](const std::string& argument) {
+    return argument.starts_with('-');
+  });
+  return flag == extra.end() ? extra.front() : *flag;
+}
+
+// Why an argument that no option took is wrong.
+std::string Options::unknown(std::string_view argument) const {
+  if (!argument.starts_with('-')) return unexpected(argument);
+  const std::string name = flag_part(argument);
+  if (std::find(not_built_.begin(), not_built_.end(), name) != not_built_.end()) {
+    return name + " is not in this version";
+  }
+  const std::string near = probably_meant(name);
   return fmt::format("unknown flag {} ({})", name,
                      near.empty() ? see_help() : fmt::format("did you mean {}?", near));
 }
@@ -247,10 +287,7 @@ std::optional<std::string> Options::tokenize(const Arguments& arguments) {
   } catch (const CLI::ParseError& error) {
     return clear_line(error);
   }
-  for (const std::string& extra : app.remaining()) {
-    if (extra.starts_with('-')) return unknown(extra);
-  }
-  if (!app.remaining().empty()) return unknown(app.remaining().front());
+  if (const auto extra = app.remaining(); !extra.empty()) return unknown(to_blame(extra));
   for (size_t i = 0; i < registered.size(); ++i) {
     if (auto wrong = apply(table_[i], collected(table_[i], *registered[i]))) return wrong;
   }
@@ -283,6 +320,9 @@ std::optional<Options::Outcome> Options::read(const Arguments& arguments) {
   if (asked) return Outcome{exit_status::done, help(), ""};
   auto wrong = tokenize(ours);
   if (!wrong) wrong = missing();
+  if (!wrong && end != arguments.end() && command_->empty()) {
+    wrong = "there is no command behind -- (name one, or leave -- out)";
+  }
   if (!wrong) return {};
   return Outcome{exit_status::usage, "", *wrong};
 }

@@ -97,6 +97,9 @@ class Options {
   // Flags of the contract that this version does not have: refused by name, and not in the help.
   void not_built(std::initializer_list<std::string_view> names);
 
+  // "did you mean `meant`?" for a word that is a slip of the mind, not of the fingers.
+  void mistaken(std::string_view typed, std::string_view meant);
+
   // Sets the variables. The exit status, when the command is not to run: the help was printed, or
   // the command line is wrong and stderr says why.
   std::optional<int> parse(const Arguments& arguments);
@@ -133,6 +136,9 @@ class Options {
   void add_common();
   std::optional<std::string> tokenize(const Arguments& arguments);
   std::string unknown(std::string_view argument) const;
+  std::string unexpected(std::string_view argument) const;
+  std::string probably_meant(const std::string& name) const;
+  const std::string& to_blame(const Arguments& extra) const;
   std::string see_help() const { return "see wiretape " + subcommand_ + " --help"; }
   std::optional<std::string> misused_equals_sign(const std::string& argument) const;
   std::optional<std::string> apply(Option& option, const std::vector<std::string>& values);
@@ -146,6 +152,7 @@ class Options {
   std::vector<std::pair<std::string, std::string>> examples_;
   std::deque<Option> table_;  // a deque: references to its rows are handed out
   std::vector<std::string> not_built_;
+  std::vector<std::pair<std::string, std::string>> mistaken_;  // typed, meant
   std::vector<std::string>* command_ = nullptr;
   bool help_asked_ = false;
   int verbosity_ = 0;

@@ -134,8 +134,40 @@ TEST_F(OptionsTest, MissingTapeIsNoticed) {
 }
 
 TEST_F(OptionsTest, SecondTapeIsRefused) {
-  with_tape();
-  EXPECT_EQ(refusal({"a", "b"}), "unexpected argument \"b\"");
+  Options show("show", "Shows.");
+  show.positional("TAPE", "the tape", &tape_);
+  EXPECT_EQ(show.read({"a", "b"})->error, "unexpected argument \"b\" (show takes one TAPE)");
+}
+
+TEST_F(OptionsTest, CommandWithoutDashesIsSaidToNeedThem) {
+  const std::string hint = "unexpected argument \"npm\" (put -- before a command)";
+  EXPECT_EQ(refusal({"-f", "npm", "test"}), hint);
+  EXPECT_EQ(refusal({"npm", "test", "--watch"}), hint);
+  EXPECT_EQ(refusal({"--ouput", "npm"}), "unknown flag --ouput (did you mean --output?)");
+}
+
+TEST_F(OptionsTest, DashesWithoutACommandAreRefused) {
+  EXPECT_THAT(refusal({"-f", "--"}), HasSubstr("no command behind --"));
+}
+
+TEST_F(OptionsTest, SlipOfTheMindIsNamedWithWhatWasMeant) {
+  options_.mistaken("--upstream", "--output");
+  options_.mistaken("-t", "--output");
+  EXPECT_EQ(refusal({"--upstream", "a"}), "unknown flag --upstream (did you mean --output?)");
+  EXPECT_EQ(refusal({"-t", "a"}), "unknown flag -t (did you mean --output?)");
+}
+
+TEST_F(OptionsTest, PortAloneIsTakenForWhatItIs) {
+  Endpoint target;
+  options_.endpoint("--target", "where to", PortZero::refused, &target);
+  EXPECT_EQ(refusal({"--target", "3001"}),
+            "--target: bad address '3001': no port (did you mean :3001?)");
+}
+
+TEST_F(OptionsTest, NumberThatIsNoPortIsNotSuggested) {
+  Endpoint target;
+  options_.endpoint("--target", "where to", PortZero::refused, &target);
+  EXPECT_THAT(refusal({"--target", "99999"}), Not(HasSubstr("did you mean")));
 }
 
 TEST_F(OptionsTest, MissingRequiredFlagIsNamed) {
