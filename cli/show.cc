@@ -105,6 +105,12 @@ bool told_by_exchanges(const ConnectionSummary& c) {
   return c.protocol == Protocol::http1 && c.exchanges > 0 && usual_end;
 }
 
+// How it ended, unless the error behind its ends says so in more words.
+std::string end_of(const ConnectionSummary& c) {
+  const bool said = c.how == CloseHow::refused && c.error.find("refused") != std::string::npos;
+  return said ? "-" : std::string(name_of(c.how));
+}
+
 void ExchangeLister::on_connection(const ConnectionSummary& c) {
   if (told_by_exchanges(c)) return;
   const bool timed = c.opened_ns >= 0 && c.closed_ns >= 0;
@@ -112,7 +118,7 @@ void ExchangeLister::on_connection(const ConnectionSummary& c) {
        .connection = connection_name(c.part, c.id),
        .method = std::string(name_of(c.protocol)),
        .url = ends_of(c),
-       .status = std::string(name_of(c.how)),
+       .status = end_of(c),
        .ms = timed ? milliseconds_text(c.closed_ns - c.opened_ns) : "-",
        .bytes = fmt::format("{}/{}", short_bytes(c.streams[0].length),
                             short_bytes(c.streams[1].length))},
@@ -127,7 +133,16 @@ class ExchangeJson : public TapeVisitor {
   void on_exchange(const ConnectionSummary& connection, const Exchange& exchange) override;
   void on_connection(const ConnectionSummary& connection) override {
     highest_seen_ = std::max(highest_seen_, connection.id);
-    found_ = found_ || is_it(connection);
+    if (!is_it(connection)) return;
+    found_ = true;
+    left_out_ += connection.exchanges == 0;
+  }
+  // Says what a list of exchanges can't show.
+  void say_what_is_left_out() const {
+    if (left_out_ == 0) return;
+    say("{} without HTTP exchanges {} not in this list (stat --connections has {})",
+        counted(left_out_, "connection"), left_out_ == 1 ? "is" : "are",
+        left_out_ == 1 ? "it" : "them");
   }
   bool enough() const override { return std::ferror(stdout) != 0; }
   bool found() const { return found_; }
@@ -145,6 +160,7 @@ class ExchangeJson : public TapeVisitor {
   std::optional<ConnectionChoice> only_;
   JsonWriter json_;
   bool found_ = false;
+  uint64_t left_out_ = 0;
   ConnectionId highest_seen_ = 0;
 };
 
@@ -255,7 +271,9 @@ int show_main(const Arguments& arguments) {
   if (!conflict(a).empty()) return options.refuse(conflict(a));
   if (a.json) {
     ExchangeJson printer(a.connection);
-    return print_with(printer, a, options);
+    const int status = print_with(printer, a, options);
+    if (status == exit_status::done) printer.say_what_is_left_out();
+    return status;
   }
   if (a.connection) {
     ConnectionPrinter printer(*a.connection, view_of(a));

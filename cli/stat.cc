@@ -26,6 +26,7 @@ struct Totals {
   uint64_t parts = 0;
   uint64_t connections = 0;
   uint64_t connections_refused = 0;
+  uint64_t connections_without_bytes = 0;  // of the others
   uint64_t connections_by_protocol[5] = {};
   uint64_t exchanges = 0;
   uint64_t requests = 0;
@@ -58,8 +59,7 @@ class Counter : public TapeVisitor {
 
   void on_connection(const ConnectionSummary& connection) override {
     ++totals.connections;
-    ++totals.connections_by_protocol[static_cast<size_t>(connection.protocol)];
-    totals.connections_refused += connection.how == CloseHow::refused;
+    count_kind(connection);
     for (size_t d = 0; d < 2; ++d) totals.length[d] += connection.streams[d].length;
     if (keep_connections_) connections.push_back(connection);
   }
@@ -69,6 +69,17 @@ class Counter : public TapeVisitor {
   std::vector<ConnectionSummary> connections;
 
  private:
+  // Each connection is of one kind, so that the kinds add up.
+  void count_kind(const ConnectionSummary& c) {
+    const bool empty = c.streams[0].length + c.streams[1].length == 0;
+    if (c.how == CloseHow::refused) {
+      ++totals.connections_refused;
+    } else if (c.protocol == Protocol::unknown && empty) {
+      ++totals.connections_without_bytes;
+    } else {
+      ++totals.connections_by_protocol[static_cast<size_t>(c.protocol)];
+    }
+  }
   void take(const Header& of_part) {
     if (totals.parts++ == 0) header = of_part;
     totals.format_version = std::max(totals.format_version, of_part.format_version);
@@ -160,14 +171,18 @@ void row(std::string_view name, std::string_view value) {
 
 std::string connections_text(const Totals& t) {
   std::string kinds;
+  uint64_t others = t.connections;  // of which no record says more
+  const auto add = [&](uint64_t number, std::string_view kind) {
+    if (number == 0) return;
+    kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", grouped(number), kind);
+    others -= number;
+  };
   for (Protocol p : {Protocol::http1, Protocol::http2, Protocol::tls, Protocol::opaque}) {
-    const uint64_t number = t.connections_by_protocol[static_cast<size_t>(p)];
-    if (number == 0) continue;
-    kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", grouped(number), name_of(p));
+    add(t.connections_by_protocol[static_cast<size_t>(p)], name_of(p));
   }
-  if (t.connections_refused > 0) {
-    kinds += fmt::format("{}{} refused", kinds.empty() ? "" : ", ", grouped(t.connections_refused));
-  }
+  add(t.connections_refused, "refused");
+  add(t.connections_without_bytes, "without bytes");
+  add(others, "unknown");
   return grouped(t.connections) + (kinds.empty() ? "" : fmt::format(" ({})", kinds));
 }
 

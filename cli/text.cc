@@ -114,7 +114,9 @@ std::string ends_of(const ConnectionSummary& connection) {
   const std::string& server = connection.upstream.empty() ? connection.server : connection.upstream;
   std::string text = fmt::format("{} -> {}", connection.client, server);
   if (!connection.server_name.empty()) text += fmt::format(" ({})", connection.server_name);
-  if (!connection.error.empty()) text += fmt::format(": {}", connection.error);
+  std::string_view error = connection.error;
+  if (error.starts_with(server + ": ")) error.remove_prefix(server.size() + 2);
+  if (!error.empty()) text += fmt::format(": {}", error);
   return printable(text);
 }
 

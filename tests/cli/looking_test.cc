@@ -188,7 +188,37 @@ TEST_F(LookingTest, ShowPrintsALineAnExchangeAndALineForWhatIsNot) {
                               HasSubstr(" 200 "), HasSubstr(" 4.00 ")));
   EXPECT_THAT(lines[1], AllOf(HasSubstr("2 opaque  127.0.0.1:40000 -> app:3000"), HasSubstr("rst"),
                               HasSubstr("4/6")));
-  EXPECT_THAT(lines[2], AllOf(HasSubstr("refused"), HasSubstr("app:3000: connection refused")));
+  EXPECT_THAT(lines[2],
+              AllOf(HasSubstr("app:3000: connection refused "), Not(HasSubstr("  refused"))));
+}
+
+TEST_F(LookingTest, ShowSaysOnceWhereAnAttemptWentAndHowItEnded) {
+  begin();
+  Opened opened;
+  opened.connection = 1;
+  opened.client = "127.0.0.1:40009";
+  opened.upstream = "127.0.0.1:39199";
+  put(40, opened);
+  Closed refused;
+  refused.connection = 1;
+  refused.how = CloseHow::refused;
+  refused.by = ClosedBy::server;
+  refused.error = "127.0.0.1:39199: connection refused";
+  put(41, refused);
+  finish(50);
+  const std::string out = run(show_main, {tape_}).out;
+  EXPECT_THAT(out, HasSubstr("127.0.0.1:40009 -> 127.0.0.1:39199: connection refused "));
+  EXPECT_THAT(out, Not(HasSubstr("refused refused")));
+}
+
+TEST_F(LookingTest, ShowJsonSaysWhatItLeavesOut) {
+  write_example();
+  const Seen seen = run(show_main, {tape_, "--json"});
+  EXPECT_EQ(seen.status, 0);
+  EXPECT_EQ(seen.err,
+            "2 connections without HTTP exchanges are not in this list (stat --connections has "
+            "them)\n");
+  EXPECT_EQ(run(show_main, {tape_, "--json", "--connection", "1"}).err, "");
 }
 
 TEST_F(LookingTest, ShowLinesFitIn100Columns) {
@@ -374,6 +404,17 @@ TEST_F(LookingTest, StatTextSaysWhatIsOnTheTape) {
               AllOf(HasSubstr("3 (1 http1, 1 opaque, 1 refused)"), HasSubstr("1 (1 request, "),
                     HasSubstr("127.0.0.1:8080 -> app:3000"), HasSubstr("complete          yes"),
                     HasSubstr("2023-11-14 22:13:20 UTC on here")));
+}
+
+TEST_F(LookingTest, KindsOfConnectionsAddUp) {
+  begin();
+  open(10, 1);
+  bytes(11, 1, up, "ab");
+  close(20, 1, Protocol::opaque);
+  open(21, 2);
+  close(22, 2, Protocol::unknown);
+  finish(30);
+  EXPECT_THAT(run(stat_main, {tape_}).out, HasSubstr("2 (1 opaque, 1 without bytes)"));
 }
 
 TEST_F(LookingTest, StatSaysThatATapeIsBeingWritten) {
