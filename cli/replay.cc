@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,7 @@ namespace wiretape {
 namespace {
 
 constexpr double speed_least = 0.001;
-constexpr double speed_most = 1'000'000;
+constexpr int speed_most = 1'000'000;
 
 struct ReplayFlags {
   ReplayOptions run;
@@ -42,7 +43,11 @@ Result<void> set_speed(std::string_view text, ReplayOptions& run) {
     return {};
   }
   const auto factor = parse_number(text, speed_least, speed_most);
-  if (!factor) return factor.error();
+  if (!factor) {
+    return Error{ErrorSource::usage,
+                 fmt::format("\"{}\" is not a number above 0, or max ({} to {})", text, speed_least,
+                             speed_most)};
+  }
   run.speed = Speed::times(*factor);
   return {};
 }
@@ -85,6 +90,8 @@ void describe(Options& options, ReplayFlags* flags) {
   options.flag("--allow-recorded-upstream", "the target may be the server that was recorded",
                &run.guard.allow_recorded_upstream);
   describe_comparing(options, flags);
+  options.mistaken("--upstream", "--target");
+  options.mistaken("-t", "--target");
   options.not_built({"--pace", "--precise", "--loop", "--clones", "--connections-max", "--from",
                      "--to", "--filter", "--dry-run", "--set-header", "--remove-header", "--host",
                      "--rewrite", "--match", "--lateness-max", "--junit", "--html", "-o",
@@ -109,6 +116,30 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
+// What is in the way of a new file, with what to do about it; empty when nothing is.
+std::string obstacle_in_folder(const std::filesystem::path& folder) {
+  if (::access(folder.c_str(), F_OK) != 0) {
+    return fmt::format("there is no folder {} (make it first)", folder.native());
+  }
+  if (::access(folder.c_str(), W_OK | X_OK) == 0) return "";
+  return fmt::format("{} (name a folder that you may write in)", std::strerror(errno));
+}
+
+// The same for a file that may be there already. Asked before anything is sent: a report that
+// can't be written would be noticed only when the run is over.
+std::string obstacle_to_json(const std::string& path) {
+  if (path.empty() || path == "-") return "";
+  struct stat file {};
+  if (::stat(path.c_str(), &file) != 0) {
+    if (errno != ENOENT) return fmt::format("{} (name another file)", std::strerror(errno));
+    const auto folder = std::filesystem::path(path).parent_path();
+    return obstacle_in_folder(folder.empty() ? "." : folder);
+  }
+  if (S_ISDIR(file.st_mode)) return "it is a folder (name a file in it)";
+  if (::access(path.c_str(), W_OK) == 0) return "";
+  return fmt::format("{} (name a file that you may write)", std::strerror(errno));
+}
+
 // False when the file could not be written; says so.
 bool write_json(const std::string& path, const std::string& json) {
   const int fd = path == "-" ? STDOUT_FILENO
@@ -120,22 +151,30 @@ bool write_json(const std::string& path, const std::string& json) {
 }
 
 int status_of(const RunReport& report, const std::string& fail_on) {
-  const bool errors = report.verdicts.errors > 0;
-  const bool differs = errors || report.verdicts.different > 0;
+  const bool errors = report.verdicts.errors > 0 || left_unsent(report);
+  const bool differs = errors || report.verdicts.different > 0 || nothing_compared(report);
   const bool fails = fail_on == "diff" ? differs : fail_on == "error" && errors;
   return fails ? exit_status::differs : exit_status::done;
 }
 
-int run_and_report(const ReplayFlags& flags) {
+// On standard output, unless the JSON is there.
+void print_summary(const ReplayFlags& flags, const std::string& summary, bool quiet) {
+  if (flags.json != "-") {
+    std::fputs(summary.c_str(), stdout);
+    std::fflush(stdout);
+  } else if (!quiet) {
+    std::fputs(summary.c_str(), stderr);
+  }
+}
+
+int run_and_report(const ReplayFlags& flags, bool quiet) {
   const auto report = replay(flags.run);
   if (!report) {
     fail("{}", report.error().message);
     return report.error().source == ErrorSource::usage ? exit_status::usage
                                                        : exit_status::could_not;
   }
-  const std::string summary = summary_of(*report);
-  std::fputs(summary.c_str(), flags.json == "-" ? stderr : stdout);
-  std::fflush(stdout);
+  print_summary(flags, summary_of(*report), quiet);
   if (!flags.json.empty() && !write_json(flags.json, json_of(*report))) {
     return exit_status::could_not;
   }
@@ -151,7 +190,11 @@ int replay_main(const Arguments& arguments) {
   if (const auto status = options.parse(arguments)) return *status;
   flags.run.compare.enabled = !flags.no_compare;
   if (const std::string what = contradiction(flags); !what.empty()) return options.refuse(what);
-  return run_and_report(flags);
+  if (const std::string what = obstacle_to_json(flags.json); !what.empty()) {
+    fail("cannot write {}: {}", flags.json, what);
+    return exit_status::could_not;
+  }
+  return run_and_report(flags, options.verbosity() < 0);
 }
 
 }  // namespace wiretape

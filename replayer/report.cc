@@ -41,6 +41,10 @@ std::string counts_text(const std::map<std::string, uint64_t>& counts) {
   return text;
 }
 
+std::string counted(uint64_t number, std::string_view thing) {
+  return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
+}
+
 std::string difference_text(const Difference& d) {
   std::string text = fmt::format("  connection {}", d.connection);
   if (d.request) text += fmt::format(" request {}", *d.request);
@@ -59,11 +63,22 @@ std::string differences_text(const Verdicts& verdicts) {
   return text;
 }
 
+std::string why_nothing_compared(const RunReport& report) {
+  const auto& reasons = report.verdicts.not_compared;
+  if (!reasons.empty()) return "only " + counts_text(reasons);
+  return report.tally.requests_scheduled == 0 ? "the tape has nothing to send" : "nothing was sent";
+}
+
 std::string verdict_text(const RunReport& report) {
   const Verdicts& v = report.verdicts;
   if (!report.compared) return fmt::format("not compared, errors {}\n", v.errors);
+  if (nothing_compared(report)) {
+    return fmt::format("nothing was compared: {}\n", why_nothing_compared(report));
+  }
   const bool all_same = v.different + v.errors == 0;
-  const char* verdict = !all_same ? "" : v.same > 0 ? "all the same: " : "nothing compared: ";
+  const char* verdict = !all_same                ? ""
+                        : v.not_compared.empty() ? "all the same: "
+                                                 : "the same as far as compared: ";
   return fmt::format("{}same {}, different {}, errors {}\n", verdict, v.same, v.different,
                      v.errors);
 }
@@ -71,19 +86,20 @@ std::string verdict_text(const RunReport& report) {
 std::string sent_text(const RunReport& report) {
   const Tally& t = report.tally;
   std::string text =
-      fmt::format("sent {} of {} requests on {} connections in {}, {} responses\n", t.requests_sent,
-                  t.requests_scheduled, t.connections, time_text(report.duration_ns), t.responses);
+      fmt::format("sent {} of {} on {} in {}, {}\n", t.requests_sent,
+                  counted(t.requests_scheduled, "request"), counted(t.connections, "connection"),
+                  time_text(report.duration_ns), counted(t.responses, "response"));
   if (!t.not_sent.empty()) text += "not sent: " + counts_text(t.not_sent) + "\n";
   const auto& not_compared = report.verdicts.not_compared;
   if (!not_compared.empty()) text += "not compared: " + counts_text(not_compared) + "\n";
   if (t.gates_by_quiet > 0) {
-    text += fmt::format("{} turns were taken for over because the target went quiet\n",
-                        t.gates_by_quiet);
+    text += fmt::format("{} {} taken for over because the target went quiet\n",
+                        counted(t.gates_by_quiet, "turn"), t.gates_by_quiet == 1 ? "was" : "were");
   }
   if (t.not_sent.contains("tls")) {
     text +=
-        "TLS that was passed through can't be replayed: record it readable, with "
-        "--upstream https://... or --tls-cert\n";
+        "TLS that was passed through can't be replayed: record where the traffic is in clear, "
+        "behind what ends the TLS (TLS is not in this version)\n";
   }
   return text;
 }
@@ -105,8 +121,9 @@ std::string times_text(const Tally& tally) {
   for (size_t i = 0; i < causes; ++i) {
     const Histogram& histogram = tally.lateness_by_cause[i];
     if (histogram.count() == 0) continue;
-    const auto name =
-        fmt::format("{} ({} sends)", name_of(static_cast<Cause>(i)), histogram.count());
+    const auto cause = static_cast<Cause>(i);
+    const std::string_view whose = cause == Cause::us ? "wiretape" : name_of(cause);
+    const auto name = fmt::format("{} ({})", whose, counted(histogram.count(), "send"));
     text += row(name.c_str(), histogram);
   }
   return text;
@@ -115,14 +132,14 @@ std::string times_text(const Tally& tally) {
 std::string damage_text(const RunReport& report) {
   std::string text;
   if (report.damages > 0) {
-    text += fmt::format(
-        "the tape is damaged in {} places, {} blocks are lost (see wiretape "
-        "verify {})\n",
-        report.damages, report.blocks_lost, report.tape);
+    text += fmt::format("the tape is damaged in {}, {} lost (see wiretape verify {})\n",
+                        counted(report.damages, "place"), counted(report.blocks_lost, "block"),
+                        report.tape);
   }
   if (report.torn) text += "the tape was not closed: its end may be missing\n";
   if (report.connections_not_recorded > 0) {
-    text += fmt::format("{} connections were not recorded\n", report.connections_not_recorded);
+    text +=
+        fmt::format("not recorded: {}\n", counted(report.connections_not_recorded, "connection"));
   }
   return text;
 }
@@ -183,6 +200,19 @@ void add_differences(JsonWriter& json, const Verdicts& verdicts) {
 }
 
 }  // namespace
+
+bool nothing_compared(const RunReport& report) {
+  const Verdicts& v = report.verdicts;
+  return report.compared && v.same + v.different + v.errors == 0;
+}
+
+bool left_unsent(const RunReport& report) {
+  const auto& not_sent = report.tally.not_sent;
+  return std::any_of(not_sent.begin(), not_sent.end(), [](const auto& entry) {
+    const bool not_on_the_tape = entry.first == "gap" || entry.first == "damaged_tape";
+    return entry.second > 0 && !not_on_the_tape;
+  });
+}
 
 std::string summary_of(const RunReport& report) {
   return fmt::format("replayed {} to {} at speed {}\n", report.tape, report.target, report.speed) +

@@ -23,6 +23,11 @@ struct RunReport {
   uint64_t connections_not_recorded = 0;
 };
 
+// No unit was judged, though comparing was on.
+bool nothing_compared(const RunReport& report);
+// Something that was due was not sent, and it is not that the tape lacks it.
+bool left_unsent(const RunReport& report);
+
 std::string summary_of(const RunReport& report);
 std::string json_of(const RunReport& report);
 

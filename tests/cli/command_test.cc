@@ -51,6 +51,23 @@ TEST(Program, UnknownSubcommandIsRefusedWithWhatWasMeant) {
   EXPECT_EQ(run({"banana"}).err, "wiretape: unknown command banana (see wiretape --help)\n");
 }
 
+TEST(Program, VersionWithoutItsDashesIsToldApart) {
+  EXPECT_EQ(run({"version"}).err, "wiretape: unknown command version (did you mean --version?)\n");
+}
+
+TEST(Program, TargetOfAReplayHasOtherNamesInOtherTools) {
+  for (const char* name : {"--upstream", "-t"}) {
+    EXPECT_THAT(run({"replay", "t.tape", name, ":1"}).err, HasSubstr("did you mean --target?"));
+  }
+}
+
+TEST(Program, SpeedThatIsNoneIsToldWhatOneIs) {
+  for (const char* speed : {"2x", "0", "fast"}) {
+    EXPECT_THAT(run({"replay", "t.tape", "--target", ":1", "--speed", speed}).err,
+                HasSubstr("a number above 0, or max"));
+  }
+}
+
 TEST(Program, SubcommandOfALaterVersionIsSaidToBeOne) {
   const Seen seen = run({"export", "session.tape"});
   EXPECT_EQ(seen.status, exit_status::usage);

@@ -236,3 +236,62 @@ def test_failed_attempts_and_empty_connections_do_not_stop_a_run(record, nginx, 
     assert len(connections(tape)) == 3
     outcome = replay(tape, server.address)
     assert outcome.status == 0 and outcome.report["same"] >= 1, outcome
+
+
+def test_a_tape_without_requests_is_no_success(record, nginx, tape):
+    server = nginx()
+    recording = record(server.address)
+    connect(recording.address).close()
+    recording.stop()
+    said = wiretape("replay", tape, "--target", server.address)
+    assert said.status == 1 and "nothing was compared: " in said.stdout, said
+    for option in ("--no-compare", "--fail-on=error", "--fail-on=never"):
+        assert wiretape("replay", tape, "--target", server.address, option).status == 0
+
+
+def test_tls_that_was_passed_through_is_not_sent_and_no_success(record, tape):
+    client_hello = bytes.fromhex("1603010200010001fc0303") + bytes(507)
+
+    def take(s):
+        s.recv(65536)
+        read_to_end(s)
+    with SocketServer(take) as server:
+        recording = record(server.address)
+        with connect(recording.address) as s:
+            s.sendall(client_hello)
+        recording.stop()
+        said = wiretape("replay", tape, "--target", server.address)
+        assert said.status == 1 and "not sent: tls" in said.stdout, said
+        assert "in clear" in said.stdout and "--tls-cert" not in said.stdout
+        assert replay(tape, server.address, "--no-compare").status == 1
+        assert replay(tape, server.address, "--fail-on", "error").status == 1
+        assert replay(tape, server.address, "--fail-on", "never").status == 0
+
+
+def test_quiet_silences_the_summary_beside_json(record, nginx, tape):
+    server = nginx()
+    recording = record(server.address)
+    run("curl", "-sf", f"{recording.url}/hello")
+    recording.stop()
+    assert "all the same: same 1" in replay(tape, server.address).stderr
+    quiet = replay(tape, server.address, "-q")
+    assert quiet.stderr == "" and quiet.report["same"] == 1
+
+
+@pytest.mark.parametrize("where, hint", [
+    ("no/such/report.json", "make it first"), (".", "name a file")])
+def test_a_report_that_cannot_be_written_is_noticed_before(record, tape, tmp_path, where, hint):
+    with Arrivals() as server:
+        recording = record(server.address)
+        with connect(recording.address) as s:
+            request(s, "/once")
+        recording.stop()
+        said = wiretape("replay", tape, "--target", server.address, "--json", tmp_path / where)
+        assert said.status == 3 and hint in said.stderr and said.stdout == "", said
+        assert server.paths() == ["/once"]  # nothing was sent
+
+
+def test_a_replay_that_fails_leaves_no_report(tmp_path):
+    said = wiretape("replay", "gone.tape", "--target", "127.0.0.1:9", "--json", "report.json",
+                    cwd=tmp_path)
+    assert said.status == 3 and list(tmp_path.iterdir()) == []
