@@ -252,6 +252,7 @@ void Run::dispatch(Action action) {
 void Run::open_slot(const Action& action) {
   const ConnectionId id = action.connection;
   if (first_id_ == 0) first_id_ = id;
+  assert(!slots_.contains(id));
   Slot& slot = slots_[id];
   slot.connection = std::make_unique<Connection>(id, *context_, [this](WireListener& listener) {
     return std::make_unique<TargetWire>(*target_, listener);
@@ -314,6 +315,9 @@ RunReport Run::report() const {
   report.duration_ns = end_ns_ - pacer_->t0_ns();
   report.tally = tally_;
   report.verdicts = compare_.verdicts();
+  for (Difference& difference : report.verdicts.differences) {
+    difference.connection = recorded_id(difference.connection);
+  }
   report.blocks_lost = schedule_.blocks_lost();
   report.damages = schedule_.damages();
   report.torn = reader_->end() == TapeEnd::torn;

@@ -1,22 +1,39 @@
 // A tape may have parts (rotation, appending, `cat a.tape b.tape`), each with its own clock and its
 // own connection ids. A run has one clock and one set of ids, so this is where they are joined:
 //
-//   part 0  ids 1..40    0 s ---- 60 s
-//   part 1  ids 1..25                   0 s ---- 60 s
-//   run     ids 1..65    0 s ---- 60 s 60 s --- 120 s
+//   part 0  ids 1..40         0 s ---- 60 s
+//   part 1  ids 1..25                        0 s ---- 60 s
+//   run     ids 1..40, +1..25 0 s ---- 60 s 60 s --- 120 s
 //
 // Parts made by one process (the same tape set) keep the distance that their wall clocks had;
 // tapes put together by hand follow each other at once, because nobody wants to wait through the
 // days between two recordings.
 //
 // Connections still open where a part or the tape ends (a crash, a tape that was cut) are closed
-// there: every connection of a run has an end, so that every run has one.
+// there, and so is one whose id is opened again: every connection of a run has an end, so that
+// every run has one. A part begins where its first record is, for its header may be lost.
 #include "replayer/schedule.h"
 
 #include <algorithm>
 #include <cassert>
 
 namespace wiretape {
+namespace {
+
+// Times come from files, and may be any; no sum of a few of these runs over.
+constexpr int64_t time_ns_max = INT64_MAX / 4;
+
+int64_t bounded(int64_t time_ns) {
+  return std::clamp<int64_t>(time_ns, 0, time_ns_max);
+}
+int64_t later(int64_t time_ns, int64_t by_ns) {
+  return bounded(bounded(time_ns) + bounded(by_ns));
+}
+int64_t between(int64_t from_ns, int64_t to_ns) {
+  return std::max<int64_t>(to_ns, 0) - std::max<int64_t>(from_ns, 0);
+}
+
+}  // namespace
 
 void Schedule::feed(const TapeReader::Item& item) {
   if (const auto* damage = std::get_if<TapeDamage>(&item)) {
@@ -24,38 +41,55 @@ void Schedule::feed(const TapeReader::Item& item) {
     ++damages_;
     return;
   }
-  const auto& record_read = std::get<TapeRecord>(item);
-  record(record_read.time_ns, record_read.event);
+  record(std::get<TapeRecord>(item));
 }
 
-void Schedule::record(int64_t time_ns, const Event& event) {
-  const bool new_part = std::holds_alternative<Header>(event);
-  const int64_t joined_ns = new_part ? last_ns_ : part_begin_ns_ + time_ns;
-  last_ns_ = std::max(last_ns_, joined_ns);
-  std::visit([&](const auto& kind) { on(last_ns_, kind); }, event);
+void Schedule::record(const TapeRecord& read) {
+  if (read.part != part_) begin_part(read.part);
+  const bool counts = !std::holds_alternative<Header>(read.event);
+  if (counts) last_ns_ = std::max(last_ns_, later(part_begin_ns_, read.time_ns));
+  std::visit([&](const auto& kind) { on(last_ns_, kind); }, read.event);
 }
 
-void Schedule::on(int64_t, const Header& header) {
+void Schedule::begin_part(uint32_t part) {
   close_all();
-  const int64_t apart_ns = header.wall_start_ns - wall_start_ns_;
-  if (any_header_ && header.tape_set == tape_set_ && apart_ns > 0) {
-    part_begin_ns_ = std::max(last_ns_, part_begin_ns_ + apart_ns);
-  } else {
-    part_begin_ns_ = last_ns_;
+  part_ = part;
+  part_begin_ns_ = last_ns_;
+  ++lap_;
+  greatest_of_lap_ = 0;
+}
+
+// Says where the part stands on the one clock.
+void Schedule::on(int64_t, const Header& header) {
+  part_begin_ns_ = last_ns_;
+  if (!tape_set_.empty() && header.tape_set == tape_set_) {
+    const int64_t apart_ns = between(wall_start_ns_, header.wall_start_ns);
+    part_begin_ns_ = std::max(last_ns_, later(header_ns_, apart_ns));
   }
-  any_header_ = true;
   tape_set_ = header.tape_set;
   wall_start_ns_ = header.wall_start_ns;
-  first_id_ = greatest_id_;
+  header_ns_ = part_begin_ns_;
 }
 
 void Schedule::on(int64_t time_ns, const Opened& opened) {
-  const ConnectionId id = id_of(opened.connection);
-  auto& connection = open_[id];
-  if (connection) return;  // a damaged tape
-  greatest_id_ = std::max(greatest_id_, id);
-  connection = std::make_unique<RecordedConnection>(id, listener_, actions_);
+  Closed before;  // a damaged tape may have it open
+  before.connection = opened.connection;
+  on(time_ns, before);
+  const ConnectionId id = fresh_id(opened.connection);
+  auto connection = std::make_unique<RecordedConnection>(id, listener_, actions_);
   connection->opened(time_ns, closed_);
+  [[maybe_unused]] const bool is_new =
+      open_.emplace(opened.connection, std::move(connection)).second;
+  assert(is_new);
+}
+
+// What a recorder writes needs one lap a part, or a few where connections came at the same moment.
+ConnectionId Schedule::fresh_id(ConnectionId recorded) {
+  const ConnectionId name = recorded_id(recorded);
+  if (name <= greatest_of_lap_) ++lap_;
+  greatest_of_lap_ = name;
+  assert(lap_ <= UINT32_MAX);
+  return lap_ << 32 | name;
 }
 
 void Schedule::on(int64_t time_ns, const Chunk& chunk) {
@@ -72,7 +106,7 @@ void Schedule::on(int64_t time_ns, const Closed& closed) {
   auto* connection = find(closed.connection);
   if (connection == nullptr) return;
   connection->closed(time_ns, closed.how, closed.by);
-  open_.erase(id_of(closed.connection));
+  open_.erase(closed.connection);
   ++closed_;
 }
 
@@ -96,7 +130,7 @@ void Schedule::close_all() {
 }
 
 RecordedConnection* Schedule::find(ConnectionId recorded) {
-  const auto found = open_.find(id_of(recorded));
+  const auto found = open_.find(recorded);
   return found == open_.end() ? nullptr : found->second.get();
 }
 

@@ -15,6 +15,12 @@
 
 namespace wiretape {
 
+// A run's ids are its own: damaged tapes use one twice, and every part begins at 1 again. The lower
+// half is what the tape calls the connection, for people.
+inline ConnectionId recorded_id(ConnectionId run_id) {
+  return run_id & UINT32_MAX;
+}
+
 class Schedule {
  public:
   explicit Schedule(RecordedListener& listener) : listener_(listener) {}
@@ -38,7 +44,8 @@ class Schedule {
   uint64_t damages() const { return damages_; }
 
  private:
-  void record(int64_t time_ns, const Event& event);
+  void record(const TapeRecord& read);
+  void begin_part(uint32_t part);
   void on(int64_t time_ns, const Header& header);
   void on(int64_t time_ns, const Opened& opened);
   void on(int64_t time_ns, const Chunk& chunk);
@@ -49,21 +56,21 @@ class Schedule {
   void on(int64_t, const Other&) {}  // nothing to do for a replay
 
   void close_all();
-  ConnectionId id_of(ConnectionId recorded) const { return first_id_ + recorded; }
+  ConnectionId fresh_id(ConnectionId recorded);
   RecordedConnection* find(ConnectionId recorded);
 
-  // Invariant: ids of a part's connections are greater than those of all parts before, and
-  // last_ns_ never decreases.
+  // Invariant: no two connections of the run have the same id, and last_ns_ never decreases.
   RecordedListener& listener_;
   std::deque<Action> actions_;
-  std::map<ConnectionId, std::unique_ptr<RecordedConnection>> open_;
-  bool any_header_ = false;
-  std::string tape_set_;
-  int64_t wall_start_ns_ = 0;  // of the part
-  int64_t part_begin_ns_ = 0;  // of the part, on the one clock
+  std::map<ConnectionId, std::unique_ptr<RecordedConnection>> open_;  // by the part's own ids
+  uint32_t part_ = 0;
+  int64_t part_begin_ns_ = 0;  // on the one clock
+  std::string tape_set_;       // of the last header, like the next two
+  int64_t wall_start_ns_ = 0;
+  int64_t header_ns_ = 0;  // wall_start_ns_ on the one clock
   int64_t last_ns_ = 0;
-  ConnectionId first_id_ = 0;  // added to the part's ids
-  ConnectionId greatest_id_ = 0;
+  uint64_t lap_ = 0;  // ids grow with each connection of a lap; when one doesn't, the next begins
+  ConnectionId greatest_of_lap_ = 0;
   uint64_t closed_ = 0;
   uint64_t connections_not_recorded_ = 0;
   uint64_t blocks_lost_ = 0;

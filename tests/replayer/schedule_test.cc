@@ -168,6 +168,60 @@ TEST(Schedule, PartsOfOneSetKeepTheirDistance) {
   EXPECT_EQ(scheduled(tape)[2].time_ns, 60'007 * ms);
 }
 
+TEST(Schedule, APartBeginsWithoutItsHeader) {
+  TapeByHand tape;
+  tape.open(5 * ms, 1).part().open(1 * ms, 1).closed(2 * ms, 1);
+  const auto actions = scheduled(tape);
+  ASSERT_EQ(actions.size(), 4U);
+  EXPECT_TRUE(actions[1].ends_connection());
+  EXPECT_EQ(actions[1].connection, actions[0].connection);
+  EXPECT_NE(actions[2].connection, actions[0].connection);
+  EXPECT_EQ(actions[2].time_ns, 6 * ms);
+  EXPECT_EQ(actions[2].closed_before, 1U);
+}
+
+TEST(Schedule, PartsOfOneSetKeepTheirDistanceAcrossALostHeader) {
+  Header first, third;
+  first.tape_set = third.tape_set = "abc";
+  first.wall_start_ns = 1'000 * ms;
+  third.wall_start_ns = 61'000 * ms;
+  TapeByHand tape;
+  tape.add(0, first).open(0, 1).part().open(1 * ms, 1).add(0, third).open(7 * ms, 1);
+  EXPECT_EQ(scheduled(tape)[4].time_ns, 60'007 * ms);
+}
+
+TEST(Schedule, AnIdThatIsOpenedAgainIsAnotherConnection) {
+  TapeByHand tape;
+  for (int i = 0; i < 100; ++i) tape.open(i * ms, 7).client(i * ms, 7, "x");
+  tape.open(100 * ms, 3);
+  std::map<ConnectionId, int> opened, ended;
+  for (const Action& action : scheduled(tape)) {
+    opened[action.connection] += action.kind == Kind::open;
+    ended[action.connection] += action.ends_connection();
+    const ConnectionId name = recorded_id(action.connection);
+    EXPECT_TRUE(name == 7 || name == 3) << name;
+  }
+  EXPECT_EQ(opened.size(), 101U);
+  EXPECT_EQ(opened, ended);
+  for (const auto& [id, times] : opened) EXPECT_EQ(times, 1) << id;
+}
+
+TEST(Schedule, TimesThatNoClockHasDoNotRunOver) {
+  Header first, second;
+  first.tape_set = second.tape_set = "abc";
+  first.wall_start_ns = INT64_MIN;
+  second.wall_start_ns = INT64_MAX;
+  TapeByHand tape;
+  tape.add(0, first).open(INT64_MAX, 1).open(INT64_MIN, 2);
+  tape.add(0, second).open(INT64_MAX, 1);
+  int64_t last_ns = 0;
+  for (const Action& action : scheduled(tape)) {
+    EXPECT_GE(action.time_ns, last_ns);
+    last_ns = action.time_ns;
+  }
+  EXPECT_LE(last_ns, INT64_MAX / 4);
+}
+
 TEST(Schedule, WhatATornTapeLeavesOpenIsClosed) {
   TapeByHand tape;
   tape.open(0, 1).open(1 * ms, 2).client(2 * ms, 2, request(0));

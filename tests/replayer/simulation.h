@@ -50,7 +50,13 @@ class TapeByHand {
     return add(at, closed);
   }
   TapeByHand& add(int64_t at, Event event) {
-    items_.emplace_back(TapeRecord{at, 0, std::move(event)});
+    if (std::holds_alternative<Header>(event) && !items_.empty()) ++part_;
+    items_.emplace_back(TapeRecord{at, part_, std::move(event)});
+    return *this;
+  }
+  // A part of which the header is lost.
+  TapeByHand& part() {
+    ++part_;
     return *this;
   }
   const std::deque<TapeReader::Item>& items() const { return items_; }
@@ -63,6 +69,7 @@ class TapeByHand {
     offset += text.size();
     return add(at, chunk);
   }
+  uint32_t part_ = 0;
   std::deque<TapeReader::Item> items_;
   std::deque<std::string> texts_;  // chunks point into it
   std::map<ConnectionId, std::array<uint64_t, 2>> length_;
@@ -152,6 +159,7 @@ class ScriptedWire final : public Wire {
   int64_t fin_at = -1;
   int64_t closed_at = -1;
   int64_t reset_at = -1;
+  int64_t let_go_at = -1;  // when we closed it, whoever had ended it
   size_t answers = 0;  // for scripts to count with
 
   void connect() override {
@@ -172,6 +180,7 @@ class ScriptedWire final : public Wire {
     simulation_.after(0, [this] { simulation_.script_(*this); });
   }
   void close() override {
+    if (let_go_at < 0) let_go_at = simulation_.since_t0();
     if (closed_at < 0) closed_at = simulation_.since_t0();
   }
   void reset() override {
