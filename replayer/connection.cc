@@ -269,7 +269,7 @@ void Connection::on_end() {
 }
 
 void Connection::on_broken(const std::string&) {
-  end("closed_by_target");
+  give_up("closed_by_target");
   run();
 }
 

@@ -75,8 +75,11 @@ void TargetWire::dialled(size_t attempt, DialOutcome outcome) {
   target_.preferred = (target_.preferred + attempt) % target_.addresses.size();
   auto socket = std::make_unique<Socket>(listener_);
   const auto opened = socket->stream.open(target_.loop, outcome.fd, outcome.peer.family());
-  if (!opened) return listener_.on_connect_failed(opened.error().message);
   socket_ = socket.release();
+  if (!opened) {
+    close();
+    return listener_.on_connect_failed(opened.error().message);
+  }
   socket_->stream.read_start();
   listener_.on_connected();
 }

@@ -341,5 +341,13 @@ TEST(ReplayErrors, RelayedTlsIsCountedAndNotSent) {
   EXPECT_EQ(run.wire(1).received, "");
 }
 
+TEST(Connection, ABrokenConnectionIsLetGoAtOnce) {
+  TapeByHand tape;
+  tape.open(0, 1).client(1 * ms, 1, request(0)).closed(60'000 * ms, 1);
+  Simulation run([](ScriptedWire& wire) { wire.reset_by_target(5 * ms); });
+  run.play(tape);
+  EXPECT_EQ(run.wire(1).let_go_at, 6 * ms);
+}
+
 }  // namespace
 }  // namespace wiretape
