@@ -9,30 +9,34 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <sstream>
+#include <string_view>
 
 #include "base/descriptors.h"
-
-extern char** environ;
 
 namespace wiretape {
 namespace {
 
+// Ours, with those of `more` added or in place of their namesakes.
 std::vector<std::string> merged_environment(
     const std::vector<std::pair<std::string, std::string>>& more) {
-  std::vector<std::string> all;
+  std::map<std::string, std::string> all;
   for (char** e = environ; *e != nullptr; ++e) {
-    const std::string entry = *e;
-    bool replaced = false;
-    for (const auto& [name, value] : more) replaced |= entry.starts_with(name + "=");
-    if (!replaced) all.push_back(entry);
+    const std::string_view entry = *e;
+    const size_t equals = entry.find('=');
+    if (equals != std::string_view::npos) all[std::string(entry.substr(0, equals))] = entry;
   }
-  for (const auto& [name, value] : more) all.push_back(name + "=" + value);
-  return all;
+  for (const auto& [name, value] : more) all[name] = fmt::format("{}={}", name, value);
+  std::vector<std::string> entries;
+  entries.reserve(all.size());
+  for (const auto& [name, entry] : all) entries.push_back(entry);
+  return entries;
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> all;
+  all.reserve(texts.size() + 1);
   for (const std::string& text : texts) all.push_back(const_cast<char*>(text.c_str()));
   all.push_back(nullptr);
   return all;

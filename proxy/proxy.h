@@ -27,7 +27,7 @@ class Proxy : public WorkerOwner {
  public:
   // Binds the listening addresses. Accepts nothing before start().
   static Result<std::unique_ptr<Proxy>> create(Loop& loop, ProxyOptions options);
-  ~Proxy();  // after on_ended
+  ~Proxy() override;  // after on_ended
 
   // Where clients connect, one a pair.
   std::vector<std::string> addresses() const { return acceptor_->addresses(); }

@@ -31,11 +31,11 @@ void Relay::start(const Listener::Accepted& accepted, const Endpoint& upstream) 
   downstream_.read_start();
   dial_ = std::make_unique<Dial>(context_.loop, context_.resolver, upstream,
                                  context_.connect_timeout_ns,
-                                 [this](DialOutcome outcome) { on_dialed(std::move(outcome)); });
+                                 [this](const DialOutcome& outcome) { on_dialed(outcome); });
   dial_->start();
 }
 
-void Relay::on_dialed(DialOutcome outcome) {
+void Relay::on_dialed(const DialOutcome& outcome) {
   const std::unique_ptr<Dial> done = std::move(dial_);
   if (outcome.fd < 0) {
     const CloseHow how = outcome.refused     ? CloseHow::refused

@@ -82,7 +82,7 @@ class Relay : private StreamHandler {
   void on_write_failed(Stream& stream) override;
   void on_closed(Stream& stream) override;
 
-  void on_dialed(DialOutcome outcome);
+  void on_dialed(const DialOutcome& outcome);
   void write_failed(Stream& stream);
   void end_when_both_delivered();
   void record_end(CloseHow how, ClosedBy by, std::string_view error);

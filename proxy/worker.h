@@ -33,7 +33,7 @@ class Worker : public RelayOwner {
   // `loop` must outlive the worker; nullptr: the worker makes its own and a thread for it.
   Worker(Loop* loop, const ProxyOptions& options, Recorder& recorder, size_t index,
          WorkerOwner& owner);
-  ~Worker();
+  ~Worker() override;
 
   Loop& loop() { return *loop_; }
   Tap& tap() { return tap_; }
