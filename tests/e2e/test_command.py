@@ -47,6 +47,24 @@ def test_a_command_that_cannot_be_executed(tape, nginx, tmp_path):
     assert "not-executable" in said.stderr
 
 
+def test_a_mistyped_command_leaves_an_older_tape_alone(tape, nginx):
+    assert record_around(tape, nginx().address, "true").status == 0
+    older = tape.read_bytes()
+    said = wiretape("record", "--listen", "127.0.0.1:0", "--upstream", nginx().address, "-f",
+                    "-o", tape, "--", "no-such-command-anywhere")
+    assert said.status == 127
+    assert tape.read_bytes() == older
+
+
+def test_the_command_has_the_descriptor_limit_of_its_user(tape, nginx):
+    said = subprocess.run(
+        ["sh", "-c", f'ulimit -Sn 256; exec "$0" record --listen 127.0.0.1:0 --upstream '
+         f'{nginx().address} -o "$1" -- sh -c "ulimit -Sn"', WIRETAPE, tape],
+        capture_output=True, text=True, timeout=30, check=False)
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.strip() == "256"
+
+
 def test_usage_stays_2(tape):
     said = wiretape("record", "--no-such-flag", "-o", tape, "--", "true")
     assert said.status == 2 and not tape.exists()

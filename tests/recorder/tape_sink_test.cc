@@ -50,6 +50,10 @@ class Speaker {
     closed.how = CloseHow::fin;
     for (int d = 0; d < 2; ++d) closed.length[d] = lengths_[closed.connection - 1][size_t(d)];
     open_.erase(open_.begin() + static_cast<ptrdiff_t>(place));
+    for (const Direction d : {Direction::client_to_server, Direction::server_to_client}) {
+      const uint64_t length = closed.length[index_of(d)];
+      sink_.event(++now_ns, HalfClosed{closed.connection, d, length});
+    }
     sink_.event(++now_ns, closed);
   }
   // Some of everything.
