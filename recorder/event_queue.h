@@ -7,7 +7,7 @@
 //               +------------ used-up segments --------------+
 //
 // Segments are made on demand and used again while warm, so that a recorder which keeps up works in
-// the processor's cache, and an idle queue holds one of them.
+// the processor's cache. A queue starts with one segment, and keeps those that a burst made.
 //
 // Room is reserved for the end of every connection that was pushed as opened: whatever the disk
 // does, that a connection closed, and what is missing of it, can always be told.

@@ -9,7 +9,6 @@
 // Sleeping is where the cost hides. After a round that found events the thread naps for a few
 // milliseconds, whatever comes: waking it for every chunk would cost more than recording it. Only a
 // thread that found nothing sleeps until it is rung.
-//
 #include "recorder/recorder.h"
 
 #include <fmt/core.h>

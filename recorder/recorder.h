@@ -72,8 +72,7 @@ class Recorder {
   void ask_for_idle(std::function<void(std::vector<IdleConnection>)> answer);
 
   // No more events come. Writes what is left, and the trailer. Gives up after `patience_ns` when
-  // the disk hangs; then the thread is left behind, and the process should end. True: the tape is
-  // complete and whole.
+  // the disk hangs; then the thread is left behind, and the process should end.
   enum class Outcome { whole, incomplete, hanging };
   Outcome finish(int64_t patience_ns);
 
