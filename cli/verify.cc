@@ -20,8 +20,6 @@
 namespace wiretape {
 namespace {
 
-constexpr size_t lines_max = 1000;  // of connections, as text; JSON has them all
-
 std::string when(const TapeDamage& damage) {
   if (damage.first_ns < 0 && damage.last_ns < 0) return "";
   const std::string from = damage.first_ns < 0 ? "?" : seconds_text(damage.first_ns);
@@ -67,6 +65,7 @@ void print_text(const std::string& path, const TapeFindings& f) {
   put("{}: {} ({})\n", path, verdict(f), counted(f.records, "record"));
   if (f.whole()) return;
   for (const TapeDamage& damage : f.damage) put_damage(damage);
+  if (f.damage_omitted > 0) put("  and {} more damaged places\n", grouped(f.damage_omitted));
   if (f.records_out_of_order > 0) {
     put("  {} out of order of time\n", counted(f.records_out_of_order, "record"));
   }
@@ -76,11 +75,8 @@ void print_text(const std::string& path, const TapeFindings& f) {
     put("  {} bytes behind its end that are no tape\n", grouped(f.torn_bytes));
   }
   if (f.connections_lost > 0) put("  {} lost wholly\n", counted(f.connections_lost, "connection"));
-  const size_t shown = std::min(f.losses.size(), lines_max);
-  for (size_t i = 0; i < shown; ++i) put_loss(f.losses[i]);
-  if (shown < f.losses.size()) {
-    put("  and {} more (--json has them all)\n", counted(f.losses.size() - shown, "connection"));
-  }
+  for (const ConnectionLoss& loss : f.losses) put_loss(loss);
+  if (f.losses_omitted > 0) put("  and {} more connections\n", grouped(f.losses_omitted));
   put("  in all: {} bytes lost by damage, {} bytes not recorded\n", grouped(f.bytes_lost),
       grouped(f.gap_bytes));
 }
@@ -88,7 +84,7 @@ void print_text(const std::string& path, const TapeFindings& f) {
 void write_damage(JsonWriter& json, const TapeDamage& damage) {
   json.begin_object();
   json.field("file_offset", damage.file_offset).field("file_bytes", damage.file_bytes);
-  json.field("blocks_lost", damage.blocks_lost);
+  json.field("blocks_lost", damage.blocks_lost).field("bad_records", damage.bad_records);
   damage.first_ns < 0 ? json.key("first_ns").null() : json.field("first_ns", damage.first_ns);
   damage.last_ns < 0 ? json.key("last_ns").null() : json.field("last_ns", damage.last_ns);
   json.field("what", damage.what).end_object();
@@ -114,9 +110,10 @@ void print_json(const TapeFindings& f) {
   json.field("clean_trailer", f.clean_trailer);
   json.key("damage").begin_list();
   for (const TapeDamage& damage : f.damage) write_damage(json, damage);
-  json.end_list().key("losses").begin_list();
+  json.end_list().field("damage_omitted", f.damage_omitted).key("losses").begin_list();
   for (const ConnectionLoss& loss : f.losses) write_loss(json, loss);
-  put("{}\n", json.end_list().end_object().take());
+  json.end_list().field("losses_omitted", f.losses_omitted);
+  put("{}\n", json.end_object().take());
 }
 
 Result<TapeFindings> check_tape(const std::string& path) {

@@ -5,7 +5,8 @@
 //
 // The lengths in a closed record say it for the end of each stream, and the trailer's totals say it
 // for connections of which nothing at all is left. A connection is forgotten when it closes, and
-// remembered only if it lost something, so memory follows what is open, not the tape's length.
+// remembered only if it lost something, and only as long as there are few such; so memory follows
+// what is open, not the tape's length, nor how bad it is.
 //
 // Invariant: length_ counts every byte of the part that was there, lost or a gap, exactly once.
 #include "proto/tape_check.h"
@@ -31,6 +32,13 @@ bool lost_something(const ConnectionLoss& loss) {
          loss.end_unknown;
 }
 
+// A tape can have as many faults as it has bytes.
+template <typename Found>
+void keep(std::vector<Found>& list, const Found& found, size_t count_max, uint64_t& omitted) {
+  assert(list.size() <= count_max);
+  list.size() < count_max ? list.push_back(found) : void(++omitted);
+}
+
 }  // namespace
 
 bool TapeFindings::whole() const {
@@ -50,7 +58,7 @@ void TapeCheck::feed(const TapeReader::Item& item) {
 void TapeCheck::on_damage(const TapeDamage& damage) {
   damaged_ = true;
   findings_.blocks_lost = plus(findings_.blocks_lost, damage.blocks_lost);
-  findings_.damage.push_back(damage);
+  keep(findings_.damage, damage, TapeFindings::damage_max, findings_.damage_omitted);
 }
 
 void TapeCheck::on_record(const TapeRecord& record) {
@@ -127,7 +135,8 @@ void TapeCheck::advance(Connection& connection, Direction direction, uint64_t of
 }
 
 void TapeCheck::settle(const Connection& connection) {
-  if (lost_something(connection.loss)) findings_.losses.push_back(connection.loss);
+  if (!lost_something(connection.loss)) return;
+  keep(findings_.losses, connection.loss, TapeFindings::losses_max, findings_.losses_omitted);
 }
 
 void TapeCheck::begin_part(uint32_t part) {

@@ -21,11 +21,16 @@ struct ConnectionLoss {
 };
 
 struct TapeFindings {
+  static constexpr size_t damage_max = 1000;  // that is told one by one
+  static constexpr size_t losses_max = 1000;
+
   uint64_t records = 0;
   uint64_t blocks_lost = 0;
   std::vector<TapeDamage> damage;
+  uint64_t damage_omitted = 0;         // further ones
   std::vector<ConnectionLoss> losses;  // only connections that lost something
-  uint64_t connections_lost = 0;       // wholly, as far as the trailer tells
+  uint64_t losses_omitted = 0;
+  uint64_t connections_lost = 0;  // wholly, as far as the trailer tells
   uint64_t bytes_lost = 0;
   uint64_t gap_bytes = 0;  // gap records, those of whole connections too
   uint64_t records_out_of_order = 0;
@@ -36,7 +41,7 @@ struct TapeFindings {
   bool whole() const;
 };
 
-// Memory: a hundred bytes for each connection that is open, and for each that lost something.
+// Memory: a hundred bytes for each connection that is open; what is found is bounded.
 class TapeCheck {
  public:
   void feed(const TapeReader::Item& item);

@@ -54,6 +54,7 @@ class TapeReader::Impl {
   void settle(uint64_t blocks_lost, int64_t until_ns);
   void report(TapeDamage damage) { damage_.push_back(std::move(damage)); }
   bool next_record();
+  void end_block();
   TapeEnd how_it_ended() const;
   bool being_written() const;
 
@@ -76,6 +77,8 @@ class TapeReader::Impl {
   bool in_block_ = false;
   BlockHead head_;
   uint64_t block_offset_ = 0;
+  uint64_t bad_records_ = 0;  // of the block so far
+  bool bad_rest_ = false;     // no record can be found in what is left of it
 
   std::optional<TapeDamage> unsettled_;  // bad bytes: how many blocks were they?
   bool one_block_ = false;               // exactly one
@@ -186,7 +189,7 @@ const TapeReader::Item* TapeReader::Impl::next() {
   }
 }
 
-// False when there was none: the block is over, or there is damage to hand out first.
+// False when there was none: it does not parse, or the block is over.
 bool TapeReader::Impl::next_record() {
   if (!std::holds_alternative<TapeRecord>(item_)) item_.emplace<TapeRecord>();
   auto& record = std::get<TapeRecord>(item_);
@@ -196,16 +199,22 @@ bool TapeReader::Impl::next_record() {
     trailer_seen_ = std::holds_alternative<Trailer>(record.event);
     return true;
   }
-  if (outcome == RecordDecoder::Outcome::bad_record) {
-    report({block_offset_, 0, 0, head_.first_ns, head_.last_ns, "a record does not parse"});
-    return false;
-  }
-  if (outcome == RecordDecoder::Outcome::bad_block) {
-    report({block_offset_, 0, 0, head_.first_ns, head_.last_ns,
-            "the rest of a block holds no records"});
-  }
-  in_block_ = false;
+  if (outcome == RecordDecoder::Outcome::bad_record) ++bad_records_;
+  if (outcome == RecordDecoder::Outcome::bad_block) bad_rest_ = true;
+  if (outcome == RecordDecoder::Outcome::end) end_block();
   return false;
+}
+
+// One report a block, however many of its records are bad.
+void TapeReader::Impl::end_block() {
+  in_block_ = false;
+  if (bad_records_ == 0 && !bad_rest_) return;
+  std::string what;
+  if (bad_records_ == 1) what = "a record does not parse";
+  if (bad_records_ > 1) what = fmt::format("{} records do not parse", bad_records_);
+  if (bad_rest_) what += what.empty() ? "" : ", and ";
+  if (bad_rest_) what += "the rest of a block holds no records";
+  report({block_offset_, 0, 0, head_.first_ns, head_.last_ns, what, bad_records_});
 }
 
 void TapeReader::Impl::on_frame(const MagicFrame& frame) {
@@ -297,6 +306,8 @@ void TapeReader::Impl::unpack(const BlockFrame& block) {
   head_ = block.head;
   block_offset_ = block.file_offset;
   decoder_.begin(*raw);
+  bad_records_ = 0;
+  bad_rest_ = false;
   in_block_ = true;
 }
 

@@ -31,7 +31,8 @@ struct TapeDamage {
   uint64_t blocks_lost = 0;  // as far as sequence numbers tell
   int64_t first_ns = -1;     // the time it covers; -1: not known
   int64_t last_ns = -1;
-  std::string what;  // one line
+  std::string what;          // one line
+  uint64_t bad_records = 0;  // that did not parse, in a block that is otherwise whole
 };
 
 // How the file ended.

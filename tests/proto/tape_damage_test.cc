@@ -2,8 +2,10 @@
 // whole is read, what is missing is said exactly, and nothing that was not written is ever read.
 #include <gmock/gmock.h>
 
+#include <cstring>
 #include <map>
 
+#include "proto/block.h"
 #include "proto/tape_format.h"
 #include "tests/support/tape_support.h"
 
@@ -211,6 +213,49 @@ TEST_F(Damage, APartWithoutTrailerInTheMiddleIsSaid) {
   EXPECT_THAT(read_back.damage[0].what, testing::HasSubstr("without a trailer"));
   EXPECT_EQ(read_back.end, TapeEnd::whole);
   EXPECT_FALSE(read_back.findings.whole());
+}
+
+// `blocks` blocks of `records` records each that do not parse.
+std::string tape_of_bad_records(uint64_t blocks, size_t records) {
+  BlockPacker packer;
+  BlockBuffer block;
+  for (size_t i = 0; i < records; ++i) {
+    std::memcpy(block.end(), "\x0A\x01\xFF", 3);
+    block.set_end(block.end() + 3);
+  }
+  BlockPacker::Frame frame = packer.pack(block, 1);
+  std::string out(as_text(encode_magic({tape_format::version, 0})));
+  for (BlockHead head; head.sequence < blocks; ++head.sequence) {
+    head.raw_bytes = static_cast<uint32_t>(frame.raw_bytes);
+    head.stored_bytes = static_cast<uint32_t>(frame.stored_bytes());
+    out += as_text(encode_head(head));
+    for (Bytes piece : frame.pieces) out += as_text(piece);
+  }
+  return out;
+}
+
+TEST_F(Damage, BadRecordsAreOneReportABlock) {
+  Readout read_back = read(tape_of_bad_records(2, 40'000));
+  ASSERT_EQ(read_back.damage.size(), 2u);
+  EXPECT_EQ(read_back.damage[0].bad_records, 40'000u);
+  EXPECT_EQ(read_back.damage[0].what, "40000 records do not parse");
+  EXPECT_EQ(read_back.findings.damage_omitted, 0u);
+}
+
+TEST_F(Damage, FindingsAreBounded) {
+  const uint64_t over = 100;
+  TapeFindings findings = read(tape_of_bad_records(TapeFindings::damage_max + over, 1)).findings;
+  EXPECT_EQ(findings.damage.size(), TapeFindings::damage_max);
+  EXPECT_EQ(findings.damage_omitted, over);
+  std::filesystem::remove(path_);
+  auto writer = test::create(path_);
+  for (ConnectionId id = 1; id <= TapeFindings::losses_max + over; ++id) {
+    ASSERT_TRUE(writer->write_chunk(1, id, Direction::client_to_server, 0, as_bytes("x")).ok());
+  }
+  ASSERT_TRUE(writer->finish(1, {}).ok());
+  findings = read_tape(path_).findings;
+  EXPECT_EQ(findings.losses.size(), TapeFindings::losses_max);
+  EXPECT_EQ(findings.losses_omitted, over);
 }
 
 // What each connection lost.
