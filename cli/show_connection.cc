@@ -12,8 +12,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cassert>
+#include <cstddef>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,6 +27,8 @@ namespace {
 
 constexpr size_t preview_bytes_max = 200;
 constexpr size_t hex_bytes_a_row = 16;
+constexpr size_t kept_bytes_max = 256 * 1024;
+constexpr uint64_t offset_max = uint64_t{1} << 62;  // as a tape may claim any length
 
 const char* speaker(Direction d) {
   return d == Direction::client_to_server ? "client" : "server";
@@ -60,43 +65,107 @@ void print_hex(uint64_t offset, Bytes bytes) {
 
 }  // namespace
 
-// Prints message bodies, and from where a direction is not HTTP, its bytes.
+// Prints message bodies, and from where a direction is not HTTP, its bytes. That can turn out some
+// reads later, so what may yet be opaque is kept until then.
 class ConnectionPrinter::Bodies : public ExchangeObserver {
  public:
   explicit Bodies(ConnectionId id) : tracker_(id, *this) {}
 
   void chunk(const Chunk& chunk, int64_t now_ns) {
+    advance_to(chunk.direction, chunk.offset, now_ns);
+    Stream& stream = streams_[index_of(chunk.direction)];
+    stream.kept.insert(stream.kept.end(), chunk.bytes.begin(), chunk.bytes.end());
     tracker_.chunk(chunk.direction, now_ns, chunk.bytes);
-    const uint64_t from = std::max(opaque_from_[index_of(chunk.direction)], chunk.offset);
-    if (from < chunk.offset + chunk.bytes.size()) {
-      print_bytes(chunk.bytes.subspan(from - chunk.offset));
-    }
+    print_opaque();
+    if (stream.head_told || stream.kept.size() > kept_bytes_max) stream.drop_until(stream.end());
   }
-  ExchangeTracker& tracker() { return tracker_; }
+  void gap(const Gap& gap, int64_t now_ns) {
+    advance_to(gap.direction, gap.offset, now_ns);
+    skip(gap.direction, gap.length, now_ns);
+  }
+  void half_closed(const HalfClosed& half_closed, int64_t now_ns) {
+    advance_to(half_closed.direction, half_closed.offset, now_ns);
+    tracker_.half_closed(half_closed.direction, now_ns);
+    print_opaque();
+  }
+  void closed(int64_t now_ns) {
+    tracker_.closed(now_ns);
+    print_opaque();
+  }
 
   bool wants_heads() const override { return true; }
   void on_exchange(const Exchange&) override {}
   void on_request_head(uint64_t index, const HttpHead& head) override {
+    streams_[index_of(Direction::client_to_server)].head_told = true;
     heading(fmt::format("request {}: {} {}", index, head.method, printable(head.target)));
   }
   void on_response_head(uint64_t index, const HttpHead& head) override {
+    const bool interim = head.status < 200 && head.status != 101;
+    streams_[index_of(Direction::server_to_client)].head_told = !interim;
     heading(fmt::format("response {}: {} {}", index, head.status, printable(head.reason)));
   }
   void on_body(uint64_t, Direction, Bytes body) override { print_bytes(body); }
+  void on_request_end(uint64_t, uint64_t offset) override {
+    streams_[index_of(Direction::client_to_server)].message_ended(offset);
+  }
+  void on_response_end(uint64_t, uint64_t offset) override {
+    streams_[index_of(Direction::server_to_client)].message_ended(offset);
+  }
   void on_protocol(const ProtocolFound& found) override {
-    opaque_from_[index_of(found.direction)] = found.offset;
+    streams_[index_of(found.direction)].opaque_from = found.offset;
     heading(fmt::format("{}: not HTTP from byte {} on ({})", name_of(found.direction), found.offset,
                         printable(found.reason)));
   }
 
  private:
+  // Invariant: kept holds the bytes from kept_from on, at most kept_bytes_max between two chunks.
+  struct Stream {
+    std::vector<std::byte> kept;  // of a message whose head is not whole: it may be none
+    uint64_t kept_from = 0;
+    uint64_t opaque_from = UINT64_MAX;
+    bool head_told = false;  // what follows is a body, which is printed as it comes
+
+    uint64_t end() const { return kept_from + kept.size(); }
+    void drop_until(uint64_t offset) {
+      const uint64_t n = std::clamp(offset, kept_from, end()) - kept_from;
+      kept.erase(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(n));
+      kept_from += n;
+      assert(kept_from <= offset || n == 0);
+    }
+    void message_ended(uint64_t offset) {
+      drop_until(offset);
+      head_told = false;
+    }
+  };
+
+  // Records speak of `offset`, so what is between it and the last byte is lost.
+  void advance_to(Direction d, uint64_t offset, int64_t now_ns) {
+    const uint64_t end = streams_[index_of(d)].end();
+    if (offset > end) skip(d, offset - end, now_ns);
+  }
+  void skip(Direction d, uint64_t length, int64_t now_ns) {
+    tracker_.gap(d, now_ns, length);
+    print_opaque();
+    Stream& stream = streams_[index_of(d)];
+    const uint64_t end = std::min(stream.end(), offset_max);
+    stream.kept_from = end + std::min(length, offset_max - end);
+    stream.kept.clear();
+  }
+  void print_opaque() {
+    for (Stream& stream : streams_) {
+      if (stream.opaque_from == UINT64_MAX) continue;
+      stream.drop_until(stream.opaque_from);
+      print_bytes(stream.kept);
+      stream.drop_until(stream.end());
+    }
+  }
   static void heading(const std::string& text) {
     std::fflush(stdout);
     say("-- {}", text);
   }
 
   ExchangeTracker tracker_;
-  uint64_t opaque_from_[2] = {UINT64_MAX, UINT64_MAX};
+  Stream streams_[2];
 };
 
 ConnectionPrinter::ConnectionPrinter(ConnectionChoice choice, ConnectionView view)
@@ -160,12 +229,12 @@ void ConnectionPrinter::print_chunk(const Chunk& chunk) {
 }
 
 void ConnectionPrinter::take(ConnectionId, const HalfClosed& end) {
-  if (bodies_) bodies_->tracker().half_closed(end.direction, now_ns_);
+  if (bodies_) bodies_->half_closed(end, now_ns_);
   line(speaker(end.direction), fmt::format("end of stream after {} bytes", end.offset));
 }
 
 void ConnectionPrinter::take(ConnectionId, const Closed& closed) {
-  if (bodies_) bodies_->tracker().closed(now_ns_);
+  if (bodies_) bodies_->closed(now_ns_);
   over_ = true;
   std::string what = fmt::format("closed: {}", name_of(closed.how));
   if (!closed.error.empty()) what += ", " + closed.error;
@@ -173,7 +242,7 @@ void ConnectionPrinter::take(ConnectionId, const Closed& closed) {
 }
 
 void ConnectionPrinter::take(ConnectionId, const Gap& gap) {
-  if (bodies_) bodies_->tracker().gap(gap.direction, now_ns_, gap.length);
+  if (bodies_) bodies_->gap(gap, now_ns_);
   line(speaker(gap.direction), fmt::format("{} bytes from {} on were not recorded ({})", gap.length,
                                            gap.offset, name_of(gap.reason)));
 }

@@ -7,7 +7,8 @@
 //
 // Offsets tell what is missing, whether a gap record says it or a damaged block swallowed it, so
 // both are handled by the same few lines (advance_to). A tape is input: a hole may claim any
-// length, so a hash over a hole of more than hole_bytes_max is not computed but left out.
+// length, so once a tape's holes come to more than hole_bytes_max, hashes over further ones are
+// left out.
 #include "cli/tape_walk.h"
 
 #include <algorithm>
@@ -20,7 +21,6 @@
 namespace wiretape {
 namespace {
 
-constexpr uint64_t hole_bytes_max = uint64_t{64} << 30;
 constexpr std::array<std::byte, 64 * 1024> zeros{};
 
 }  // namespace
@@ -106,7 +106,7 @@ class TapeWalk::Live : public ExchangeObserver {
 
   void hole(Direction d, uint64_t bytes) {
     Stream& stream = streams_[index_of(d)];
-    if (bytes > hole_bytes_max) stream.hash.reset();
+    if (stream.hash && !walk_.may_hash_hole(bytes)) stream.hash.reset();
     for (uint64_t left = bytes; stream.hash && left > 0;) {
       const size_t n = std::min<uint64_t>(left, zeros.size());
       stream.hash->update(std::span(zeros).first(n));
@@ -123,6 +123,13 @@ class TapeWalk::Live : public ExchangeObserver {
 
 TapeWalk::TapeWalk(TapeVisitor& visitor, Digests digests) : visitor_(visitor), digests_(digests) {}
 TapeWalk::~TapeWalk() = default;
+
+// Takes it from what all holes may have.
+bool TapeWalk::may_hash_hole(uint64_t bytes) {
+  if (bytes > hole_bytes_left_) return false;
+  hole_bytes_left_ -= bytes;
+  return true;
+}
 
 TapeWalk::Live& TapeWalk::live(ConnectionId id) {
   std::unique_ptr<Live>& entry = live_[id];
@@ -144,6 +151,13 @@ void TapeWalk::end_part() {
   for (const auto& [id, connection] : live_) left.push_back(id);
   std::sort(left.begin(), left.end());
   for (ConnectionId id : left) end_connection(id);
+}
+
+// Its header may be lost; without one nothing says that exchange records will not come.
+void TapeWalk::begin_part(uint32_t part) {
+  end_part();
+  part_ = part;
+  indexed_ = true;
 }
 
 void TapeWalk::take(const Header& header) {
@@ -190,8 +204,7 @@ void TapeWalk::feed(const TapeReader::Item& item) {
   check_.feed(item);
   const auto* record = std::get_if<TapeRecord>(&item);
   if (record == nullptr) return;
-  if (std::holds_alternative<Header>(record->event)) end_part();
-  part_ = record->part;
+  if (record->part != part_) begin_part(record->part);
   now_ns_ = record->time_ns;
   visitor_.on_record(*record);
   std::visit([this](const auto& event) { take(event); }, record->event);
@@ -215,9 +228,9 @@ Result<TapeFindings> walk_tape(const std::string& path, TapeVisitor& visitor,
 }
 
 void warn_of_findings(const std::string& path, const TapeFindings& findings) {
-  if (!findings.damage.empty()) {
+  if (const uint64_t places = findings.damage.size() + findings.damage_omitted; places > 0) {
     warn("{} is damaged at {} place{}; what is whole is shown (wiretape verify says what is lost)",
-         path, findings.damage.size(), findings.damage.size() == 1 ? "" : "s");
+         path, places, places == 1 ? "" : "s");
   }
   if (findings.end == TapeEnd::being_written) warn("{} is still being written", path);
   if (findings.end == TapeEnd::torn) {

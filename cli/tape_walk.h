@@ -61,6 +61,9 @@ class TapeVisitor {
 
 class TapeWalk {
  public:
+  // Zeros that are hashed for what is missing, of a whole tape.
+  static constexpr uint64_t hole_bytes_max = uint64_t{8} << 30;
+
   enum class Digests { none, sha256 };
 
   // The visitor must outlive the walk.
@@ -77,7 +80,9 @@ class TapeWalk {
   class Live;
   Live& live(ConnectionId id);
   void end_connection(ConnectionId id);
+  void begin_part(uint32_t part);
   void end_part();
+  bool may_hash_hole(uint64_t bytes);
 
   // What each kind of record does.
   void take(const Header& header);
@@ -98,6 +103,7 @@ class TapeWalk {
   uint32_t part_ = 0;
   int64_t now_ns_ = 0;
   bool indexed_ = true;
+  uint64_t hole_bytes_left_ = hole_bytes_max;  // that may still be hashed
   std::unordered_map<ConnectionId, std::unique_ptr<Live>> live_;
 };
 
