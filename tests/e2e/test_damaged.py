@@ -11,7 +11,7 @@ import pytest
 
 from processes import finish, run
 from sockets import SocketServer, connect, echo, http_handler, request
-from wiretape import WIRETAPE, connections, exchanges, stat, verify, wiretape
+from wiretape import WIRETAPE, connections, exchanges, replay, stat, verify, wiretape
 
 MAGIC_BYTES = 24
 BODY = random.Random(3).randbytes(4000)
@@ -168,3 +168,18 @@ def test_a_tape_without_connections_is_whole(record, tape):
         record(server.address).stop()
     verify(tape)
     assert stat(tape)["complete"] and connections(tape) == [] and exchanges(tape) == []
+
+
+@pytest.mark.parametrize("speed", ["1", "max"])
+def test_a_part_without_its_header_is_replayed(whole, tmp_path, speed):
+    """Its connections have the same ids as those of the part before, and are others."""
+    both = tmp_path / "both.tape"
+    second = bytearray(whole)
+    second[MAGIC_BYTES + 60] ^= 1  # the header's block
+    both.write_bytes(whole + second)
+    with SocketServer(http_handler(lambda path: path.encode() + BODY)) as server:
+        outcome = replay(both, server.address, "--speed", speed, "--timeout", "5s")
+    report = outcome.report
+    assert report["connections"] == stat(both)["connections"] >= 4
+    assert report["requests_sent"] == report["requests_scheduled"] == report["same"], report
+    assert report["requests_sent"] > 160, report
