@@ -8,8 +8,8 @@
 // A record that does not fit into a block that can't be stored is refused, so nothing is ever taken
 // that is then lost in silence: the block stays as it was and is tried again.
 //
-// Invariant: the block is at most block_raw_bytes_max; records_ is 0 exactly when it is empty; times
-// in the block do not decrease.
+// Invariant: the block is at most block_raw_bytes_max; records_ is 0 exactly when it is empty;
+// times in the block do not decrease.
 #include "proto/tape_writer.h"
 
 #include <fmt/core.h>
