@@ -38,6 +38,7 @@ const char* arrow(Direction d) {
 }
 
 void print_bytes(Bytes bytes) {
+  if (bytes.empty()) return;  // an empty span may point nowhere, which fwrite does not take
   std::fwrite(bytes.data(), 1, bytes.size(), stdout);
 }
 
