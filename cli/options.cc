@@ -44,7 +44,7 @@ std::string flag_part(std::string_view argument) {
 
 // What CLI11 itself refuses is an option at the end of the line: "--listen: 1 required ADDR ...".
 std::string clear_line(const CLI::ParseError& error) {
-  const std::string said = error.what();
+  std::string said = error.what();
   const size_t begin = said.find("--");
   if (begin == std::string::npos) return said;
   return said.substr(begin, said.find_first_of(" :,=", begin) - begin) + " needs a value";
@@ -150,7 +150,7 @@ Option& Options::size(std::string_view names, std::string_view help, uint64_t* t
 }
 
 Option& Options::choice(std::string_view names, std::string_view help,
-                        std::vector<std::string> choices, std::string* to) {
+                        const std::vector<std::string>& choices, std::string* to) {
   const std::string all = joined(choices);
   return custom(names, all, help, [choices, all, to](std::string_view value) -> Result<void> {
     *to = value;

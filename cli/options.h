@@ -80,8 +80,8 @@ class Options {
   template <typename Integer>
   Option& integer(std::string_view names, std::string_view help, Integer* to, int64_t least = 0,
                   int64_t most = largest<Integer>());
-  Option& choice(std::string_view names, std::string_view help, std::vector<std::string> choices,
-                 std::string* to);
+  Option& choice(std::string_view names, std::string_view help,
+                 const std::vector<std::string>& choices, std::string* to);
   Option& endpoint(std::string_view names, std::string_view help, PortZero port_zero, Endpoint* to);
   Option& endpoints(std::string_view names, std::string_view help, PortZero port_zero,
                     std::vector<Endpoint>* to);  // may be given several times

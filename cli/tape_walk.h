@@ -28,6 +28,7 @@ struct StreamSummary {
   std::string sha256;      // missing bytes count as zeros; empty when it was not asked for
 };
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier): clang's own name in copying the array
 struct ConnectionSummary {
   uint32_t part = 0;
   ConnectionId id = 0;

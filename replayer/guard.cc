@@ -113,7 +113,7 @@ Result<void> check_target(const GuardOptions& options, const std::string& tape_p
                     target.text(), found->ip()));
   }
   LookThrough facts(target, addresses);
-  if (const auto looked = look_through(tape_path, facts); !looked) return looked;
+  if (auto looked = look_through(tape_path, facts); !looked) return looked;
   if (facts.goes_back() && !options.allow_recorded_upstream) {
     return refusal(
         fmt::format("{} ({}) is the server that was recorded (allow it with "

@@ -20,7 +20,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +30,7 @@
 
 #include "base/absolute_timer.h"
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/loop.h"
 #include "base/resolver.h"
 #include "proto/tape_reader.h"
@@ -56,14 +56,6 @@ bool is_being_written(const std::string& path) {
   const bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   ::close(fd);
   return locked;
-}
-
-// A replay needs a descriptor for each connection that was open at a time.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 class Run {
@@ -141,7 +133,7 @@ Result<RunReport> Run::go() {
 Result<void> Run::prepare() {
   auto addresses = resolve();
   if (!addresses) return addresses.error();
-  const auto allowed = check_target(options_.guard, options_.tape, options_.target, *addresses);
+  auto allowed = check_target(options_.guard, options_.tape, options_.target, *addresses);
   if (!allowed) return allowed;
   if (auto opened = open_tape(); !opened) return opened;
   auto timer = AbsoluteTimer::create(loop_, [] {});  // to wake the loop is all it is for
@@ -328,7 +320,7 @@ RunReport Run::report() const {
 }  // namespace
 
 Result<RunReport> replay(const ReplayOptions& options) {
-  raise_descriptor_limit();
+  raise_descriptor_limit();  // one for each connection that was open at a time
   Run run(options);
   return run.go();
 }
