@@ -207,7 +207,7 @@ def record_with_pauses(record, pauses):
 
 @pytest.mark.parametrize("speed", [1, 2])
 def test_order_and_gaps_are_as_recorded(record, tape, speed):
-    recorded = record_with_pauses(record, [0, 0.5, 0.1, 0.8, 0, 0.4])
+    recorded = record_with_pauses(record, [0, 0.5, 0.2, 0.8, 0.3, 0.4])
     with Arrivals() as target:
         assert_all_same(replay(tape, target.address, "--speed", speed))
     assert target.paths() == recorded.paths()
