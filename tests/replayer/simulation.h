@@ -160,7 +160,7 @@ class ScriptedWire final : public Wire {
   int64_t closed_at = -1;
   int64_t reset_at = -1;
   int64_t let_go_at = -1;  // when we closed it, whoever had ended it
-  size_t answers = 0;  // for scripts to count with
+  size_t answers = 0;      // for scripts to count with
 
   void connect() override {
     simulation_.after(simulation_.connect_ns, [this] {
