@@ -62,11 +62,11 @@ void TargetWire::dial(size_t attempt) {
   const size_t i = (target_.preferred + attempt) % target_.addresses.size();
   dial_ = std::make_unique<Dial>(
       target_.loop, target_.resolver, target_.addresses[i], target_.connect_timeout_ns,
-      [this, attempt](DialOutcome outcome) { dialled(attempt, std::move(outcome)); });
+      [this, attempt](const DialOutcome& outcome) { dialled(attempt, outcome); });
   dial_->start();
 }
 
-void TargetWire::dialled(size_t attempt, DialOutcome outcome) {
+void TargetWire::dialled(size_t attempt, const DialOutcome& outcome) {
   if (outcome.fd < 0) {
     if (attempt + 1 < target_.addresses.size()) return dial(attempt + 1);
     return listener_.on_connect_failed(outcome.error);

@@ -37,7 +37,7 @@ class TargetWire final : public Wire {
  private:
   class Socket;
   void dial(size_t attempt);
-  void dialled(size_t attempt, DialOutcome outcome);
+  void dialled(size_t attempt, const DialOutcome& outcome);
   Socket* release();
 
   // Invariant: a dial is under way or the socket is there, never both.
