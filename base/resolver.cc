@@ -38,10 +38,10 @@ void Resolver::resolve(const Endpoint& endpoint, Answer answer) {
   }
   const bool in_flight = !name.waiting.empty();
   name.waiting.push_back({endpoint.port, std::move(answer)});
-  if (!in_flight) look_up(endpoint.host, name);
+  if (!in_flight) look_up(endpoint.host);
 }
 
-void Resolver::look_up(const std::string& host, Name&) {
+void Resolver::look_up(const std::string& host) {
   auto* query = new Query{{}, self_, host};
   query->request.data = query;
   addrinfo hints{};

@@ -32,7 +32,7 @@ class Resolver {
  private:
   struct Name;
   struct Query;
-  void look_up(const std::string& host, Name& name);
+  void look_up(const std::string& host);
   void answered(const std::string& host, int status, const addrinfo* list);
 
   struct Name {

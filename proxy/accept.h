@@ -33,7 +33,6 @@ class Acceptor {
   // From any thread, once for every accepted connection that is over.
   void connection_gone();
   size_t open_connections() const { return open_.load(); }
-  size_t connections_max() const { return connections_max_; }
 
   // Whether a connection to this endpoint would come back to us, as far as its text tells.
   bool listens_on(const Endpoint& endpoint) const;

@@ -6,8 +6,6 @@
 // longer than the recorder has seen: a request that came meanwhile is never cut.
 #include "proxy/proxy.h"
 
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 

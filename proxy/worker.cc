@@ -5,8 +5,6 @@
 // half-closed ones whose peer has reset since, and a recorder that does not move.
 #include "proxy/worker.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cassert>
 
