@@ -326,6 +326,7 @@ void ExchangeTracker::end_response_head() {
   Exchange& e = state_->exchange(responses);
   e.holds_credentials |= stream.parser.holds_credentials();
   if (stream.parser.collects_fields()) observer_->on_response_head(e.index, stream.parser.head());
+  observer_->on_response_begin(e.index, stream.parser.status(), stream.parser.persistent());
   if (is_interim(stream.parser.status())) {
     ++e.interim_responses;
     stream.under_way = false;

@@ -69,6 +69,11 @@ class ExchangeObserver {
   virtual void on_request_end(uint64_t index, uint64_t offset) { (void)index, (void)offset; }
   // Interim (1xx, but not 101) and final responses; status tells which.
   virtual void on_response_head(uint64_t index, const HttpHead& head) { (void)index, (void)head; }
+  // The same without its fields, told to everyone. `persistent`: the connection may carry another
+  // response after it (RFC 9112 section 9.3).
+  virtual void on_response_begin(uint64_t index, uint32_t status, bool persistent) {
+    (void)index, (void)status, (void)persistent;
+  }
   // Body bytes without transfer coding.
   virtual void on_body(uint64_t index, Direction direction, Bytes body) {
     (void)index, (void)direction, (void)body;

@@ -97,6 +97,8 @@ class Http1Parser {
   std::string_view target() const { return target_.view(); }
   std::string_view authority() const;
   uint32_t status() const { return llhttp_.status_code; }
+  // Another message may follow on the connection (RFC 9112 section 9.3).
+  bool persistent() const { return llhttp_should_keep_alive(&llhttp_) != 0; }
   // A request that announces no body (RFC 9112 section 6.3, rule 7): its head is all of it.
   bool is_bodiless_request() const {
     constexpr int announced = F_CHUNKED | F_TRANSFER_ENCODING | F_CONTENT_LENGTH;

@@ -250,7 +250,7 @@ void Connection::on_connect_failed(const std::string& why) {
   run();
 }
 
-void Connection::on_read(Bytes bytes) {
+void Connection::on_read(Bytes bytes, int64_t) {
   if (state_ != State::open) return;
   progress_ns_ = last_received_ns_ = run_.now_ns();
   run_.tally.bytes_received += bytes.size();

@@ -54,7 +54,7 @@ class Connection final : private WireListener, private ConversationListener {
 
   void on_connected() override;
   void on_connect_failed(const std::string& why) override;
-  void on_read(Bytes bytes) override;
+  void on_read(Bytes bytes, int64_t arrived_ns) override;
   void on_end() override;
   void on_broken(const std::string& why) override;
   void on_flushed() override;

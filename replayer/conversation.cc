@@ -80,6 +80,21 @@ void Conversation::on_request_end(uint64_t, uint64_t) {
   listener_.on_request_end(requests_ended_++);
 }
 
+// Responses come in order, so one that is under way answers the first request not answered yet.
+void Conversation::on_response_head(uint64_t, const HttpHead& head) {
+  if (responses_ < requests_) listener_.on_response_head(responses_, head);
+}
+
+void Conversation::on_response_begin(uint64_t, uint32_t status, bool persistent) {
+  if (responses_ < requests_) listener_.on_response_begin(responses_, status, persistent);
+}
+
+void Conversation::on_body(uint64_t, Direction direction, Bytes body) {
+  if (direction == Direction::server_to_client && responses_ < requests_) {
+    listener_.on_response_body(responses_, body);
+  }
+}
+
 void Conversation::on_response_end(uint64_t, uint64_t offset) {
   last_response_end_ = offset;
   if (responses_ < requests_) listener_.on_response_end(responses_++);

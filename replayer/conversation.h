@@ -17,6 +17,17 @@ class ConversationListener {
   virtual void on_exchange(uint64_t request, const Exchange& exchange) = 0;
   virtual void on_request_end(uint64_t request) { (void)request; }
   virtual void on_response_end(uint64_t request) { (void)request; }
+
+  // Asked once, when the conversation is made. Heads cost time, so only who compares them has them.
+  virtual bool wants_heads() const { return false; }
+  virtual void on_response_head(uint64_t request, const HttpHead& head) {
+    (void)request, (void)head;
+  }
+  // Interim responses, too, and without being asked.
+  virtual void on_response_begin(uint64_t request, uint32_t status, bool persistent) {
+    (void)request, (void)status, (void)persistent;
+  }
+  virtual void on_response_body(uint64_t request, Bytes body) { (void)request, (void)body; }
 };
 
 class Conversation final : private ExchangeObserver {
@@ -54,6 +65,10 @@ class Conversation final : private ExchangeObserver {
   void on_protocol(const ProtocolFound& found) override;
   void on_request_begin(uint64_t index, uint64_t offset) override;
   void on_request_end(uint64_t index, uint64_t offset) override;
+  bool wants_heads() const override { return listener_.wants_heads(); }
+  void on_response_head(uint64_t index, const HttpHead& head) override;
+  void on_response_begin(uint64_t index, uint32_t status, bool persistent) override;
+  void on_body(uint64_t index, Direction direction, Bytes body) override;
   void on_response_end(uint64_t index, uint64_t offset) override;
   void note_opaque(Direction direction, uint64_t offset);
   void drop_opaque_requests();

@@ -14,6 +14,8 @@
 #include <cassert>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace wiretape {
 
 class TargetWire::Socket final : public StreamHandler {
@@ -23,7 +25,7 @@ class TargetWire::Socket final : public StreamHandler {
   void forget() { listener_ = nullptr; }
 
   void on_read(Stream&, std::span<const std::byte> bytes) override {
-    if (listener_ != nullptr) listener_->on_read(bytes);
+    if (listener_ != nullptr) listener_->on_read(bytes, monotonic_ns());
   }
   void on_end(Stream&) override {
     if (listener_ != nullptr) listener_->on_end();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "proto/event.h"
+#include "replayer/tally.h"
 
 namespace wiretape {
 
@@ -13,10 +14,20 @@ class WireListener {
   virtual ~WireListener() = default;
   virtual void on_connected() = 0;
   virtual void on_connect_failed(const std::string& why) = 0;
-  virtual void on_read(Bytes bytes) = 0;
+  // `arrived_ns`: when the last of them reached this machine (CLOCK_MONOTONIC); a loop that is
+  // late reads them later.
+  virtual void on_read(Bytes bytes, int64_t arrived_ns) = 0;
   virtual void on_end() = 0;  // the target sent FIN
   virtual void on_broken(const std::string& why) = 0;
   virtual void on_flushed() = 0;  // after a write() that returned false
+};
+
+// How true one send was to its time.
+struct SendTimes {
+  uint64_t length = 0;
+  int64_t due_ns = 0;   // CLOCK_MONOTONIC
+  int64_t sent_ns = 0;  // its last byte was accepted by the kernel
+  Cause cause = Cause::us;
 };
 
 class Wire {
@@ -26,6 +37,8 @@ class Wire {
   // True: the kernel has taken it all. False: on_flushed comes when it has; no other write()
   // before.
   virtual bool write(Bytes bytes) = 0;
+  // The connection's account of the write() before, for who keeps the run's tape.
+  virtual void sent(const SendTimes& times) { (void)times; }
   virtual void half_close() = 0;
   // No calls to the listener after these.
   virtual void close() = 0;

@@ -141,7 +141,7 @@ class ScriptedWire final : public Wire {
 
   // The target's verbs.
   void answer(int64_t delay_ns, const std::string& text) {
-    then(delay_ns, [this, text] { listener_.on_read(as_bytes(text)); });
+    then(delay_ns, [this, text] { listener_.on_read(as_bytes(text), simulation_.now_ns()); });
   }
   void end(int64_t delay_ns) {
     then(delay_ns, [this] { listener_.on_end(); });
