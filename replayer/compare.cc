@@ -21,7 +21,8 @@
 namespace wiretape {
 
 bool is_tape_reason(const std::string& reason) {
-  return reason == "gap" || reason == "tls" || reason == "damaged_tape";
+  return reason == "gap" || reason == "tls" || reason == "damaged_tape" || reason == "stopped" ||
+         reason == "begun_before";
 }
 
 Compare::Answer Compare::answer_of(const Exchange& exchange) {

@@ -126,7 +126,8 @@ class Compare final : public RecordedListener {
   std::vector<std::byte> masked_;  // scratch
 };
 
-// True when a reason lies in the tape, not in the target: such a unit can't be judged.
+// True when a reason lies in the tape or with the user, not in the target: such a unit can't be
+// judged.
 bool is_tape_reason(const std::string& reason);
 
 }  // namespace wiretape

@@ -32,6 +32,7 @@ Connection::~Connection() {
 
 void Connection::push(Action action) {
   assert(!finished_);
+  if (!stop_reason_.empty()) action.bytes = {};
   run_.tally.requests_scheduled += action.units();
   run_.queued_bytes += sizeof(Action) + action.bytes.size();
   queue_.push_back(std::move(action));
@@ -47,6 +48,20 @@ void Connection::run() {
   if (finished_ && on_finished_) on_finished_();
 }
 
+void Connection::stop_sending(const std::string& reason) {
+  if (state_ == State::ended) return;
+  stop_reason_ = reason;
+  if (state_ == State::connecting) wire_->close();
+  if (state_ != State::open) end(reason);
+  run();
+}
+
+void Connection::cut_off(const std::string& reason) {
+  if (state_ == State::connecting || state_ == State::open) wire_->close();
+  end(reason);
+  run();
+}
+
 // Deals with the action at the front; false when it has to wait.
 bool Connection::step() {
   Action& action = queue_.front();
@@ -60,6 +75,7 @@ bool Connection::step() {
 }
 
 bool Connection::may_go(const Action& action) {
+  if (!stop_reason_.empty()) return wind_up(action);
   const int64_t now_ns = run_.now_ns();
   const int64_t due_ns = run_.pacer.due_ns(action.time_ns);
   if (state_ == State::connecting || flushing_) {
@@ -84,6 +100,23 @@ bool Connection::may_go(const Action& action) {
   return true;
 }
 
+// Ends when what was asked is answered: the gate of what would be next says so of a turn. Half a
+// request will never be answered.
+bool Connection::wind_up(const Action& action) {
+  const bool half_sent = action.kind == Action::Kind::send && !action.begins_unit;
+  const bool answered = action.ends_connection() || outcomes_ == requests_sent_;
+  if (flushing_ || (!half_sent && !answered)) {
+    wait_for_target(0, INT64_MAX);
+  } else if (half_sent || gate_opens(action)) {
+    give_up(stop_reason_);
+  }
+  return false;
+}
+
+int64_t Connection::due_of(const Action& action) const {
+  return stop_reason_.empty() ? run_.pacer.due_ns(action.time_ns) : 0;
+}
+
 // Inside a request or a turn, gaps are kept from its actual beginning: catching up happens only
 // between them, so that a paced upload never becomes a burst.
 int64_t Connection::paced_due_ns(const Action& action) const {
@@ -100,7 +133,7 @@ bool Connection::cannot_follow(const Action& action) {
 }
 
 bool Connection::gate_opens(const Action& action) {
-  const int64_t due_ns = run_.pacer.due_ns(action.time_ns);
+  const int64_t due_ns = due_of(action);
   const bool answered = conversation_.responses() >= action.gate.responses;
   if (!target_ended_ && !answered) {
     wait_for_target(due_ns, INT64_MAX);
@@ -141,8 +174,7 @@ bool Connection::turn_is_over(const Action& action) {
     consumed_ = length - (counted - expected);
     return true;
   }
-  const int64_t over_ns =
-      std::max(quiet_since_ns() + action.gate.quiet_ns, run_.pacer.due_ns(action.time_ns));
+  const int64_t over_ns = std::max(quiet_since_ns() + action.gate.quiet_ns, due_of(action));
   if (received == 0 || run_.now_ns() < over_ns) return false;
   if (counted < expected) ++run_.tally.gates_by_quiet;
   consumed_ = length;
@@ -332,7 +364,8 @@ void Connection::end(const std::string& reason) {
 }
 
 void Connection::discard(const Action& action) {
-  const std::string reason = action.kind == Action::Kind::abandon ? action.reason : reason_;
+  const std::string& early = stop_reason_.empty() ? reason_ : stop_reason_;
+  const std::string reason = action.kind == Action::Kind::abandon ? action.reason : early;
   if (is_tape_reason(reason)) stream_failure_ = reason;
   if (action.units() > 0) run_.tally.not_sent[reason] += action.units();
   if (action.turns > 0 && stream_failure_.empty()) stream_failure_ = reason;

@@ -42,6 +42,11 @@ class Connection final : private WireListener, private ConversationListener {
   bool has_actions() const { return !queue_.empty(); }
   // Does all that can be done by now, and asks the pacer to be woken for the rest.
   void run();
+  // Begins no further request or turn: waits for the answers under way (as long as the timeout
+  // lets it), then closes. What is still to come is accounted for as not sent, with the reason.
+  void stop_sending(const std::string& reason);
+  // Closes at once; what was queued is accounted for.
+  void cut_off(const std::string& reason);
   // The first connection attempt's failure, in words; empty otherwise.
   const std::string& connect_error() const { return connect_error_; }
   // All actions were carried out or accounted for. The owner may destroy it, but not from within
@@ -65,6 +70,8 @@ class Connection final : private WireListener, private ConversationListener {
 
   bool step();
   bool may_go(const Action& action);
+  bool wind_up(const Action& action);
+  int64_t due_of(const Action& action) const;
   bool gate_opens(const Action& action);
   bool turn_is_over(const Action& action);
   uint64_t turn_received() const;
@@ -108,6 +115,7 @@ class Connection final : private WireListener, private ConversationListener {
   bool gate_held_ = false;    // it was seen closed
   bool target_ended_ = false;
   std::string reason_;          // why it ended early; empty: as recorded
+  std::string stop_reason_;     // why it sends nothing more; empty: it does
   std::string stream_failure_;  // why its opaque stream is an error
   std::string connect_error_;
   std::function<void()> on_finished_;

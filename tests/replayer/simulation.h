@@ -94,6 +94,14 @@ class Simulation {
     events_.push({now_ns_ + delay_ns, next_event_++, std::move(what)});
   }
 
+  // What the run does at its first and its second signal.
+  void stop_sending() {
+    for (auto& [id, connection] : connections_) connection->stop_sending("stopped");
+  }
+  void cut_off() {
+    for (auto& [id, connection] : connections_) connection->cut_off("stopped");
+  }
+
   int64_t now_ns() const { return now_ns_; }
   int64_t since_t0() const { return now_ns_ - t0; }
   const Tally& tally() const { return tally_; }

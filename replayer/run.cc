@@ -1,0 +1,251 @@
+// A run from beginning to end. One loop on one thread does everything: reads the tape ahead, wakes
+// connections when they are due, serves their sockets.
+//
+//   tape -> TapeReader -> Schedule -> [actions] -> Connection per recorded one -> TargetWire
+//                             |                        ^     |
+//                             v                      Pacer   v
+//                          Compare <---------------------- answers
+//
+// All of it happens in tick(), once per iteration of the loop, right before it waits; sockets call
+// their connections in between. The tape is read in small slices, some seconds ahead of what is
+// due, and not while a send is about to be due: reading must not make sends late.
+//
+// What is read ahead is bounded in bytes and in time. It cannot come to a standstill: actions leave
+// the queues when the target answers, or when it has been silent for too long.
+//
+// After the first signal the rest of the tape is read only to be counted: every connection gets its
+// actions as before, and accounts for them as not sent.
+//
+// At speed max everything is due at once, and only order limits how many connections are open: one
+// opens when as many have ended as had ended before it on the tape.
+#include "replayer/run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <csignal>
+
+#include "base/clock.h"
+
+namespace wiretape {
+namespace {
+
+constexpr int64_t head_start_ns = 100 * ns_per_ms;  // from loading done to the first due time
+constexpr int64_t read_ahead_ns_max = 2 * ns_per_s;
+constexpr int64_t read_ahead_ns_min = 500 * ns_per_ms;
+constexpr int64_t send_is_near_ns = ns_per_ms;
+constexpr uint64_t queued_bytes_max = 64 * 1024 * 1024;
+constexpr int records_per_slice_max = 256;
+constexpr int wakes_per_tick_max = 64;  // then sockets are served
+constexpr const char* stopped = "stopped";
+
+}  // namespace
+
+Run::Run(const ReplayOptions& options, Loop& loop, TapeReader& tape, Target& target)
+    : options_(options),
+      loop_(loop),
+      tape_(tape),
+      target_(target),
+      compare_(options.compare),
+      schedule_(compare_) {}
+
+Run::~Run() {
+  loop_.before_wait(nullptr);
+}
+
+Result<RunReport> Run::go() {
+  auto timer = AbsoluteTimer::create(loop_, [] {});  // to wake the loop is all it is for
+  if (!timer) return timer.error();
+  timer_.emplace(std::move(*timer));
+  load();
+  interrupt_.emplace(loop_, SIGINT, [this] { on_signal(); });
+  terminate_.emplace(loop_, SIGTERM, [this] { on_signal(); });
+  loop_.before_wait([this] { tick(); });
+  timer_->start_at(monotonic_ns());
+  loop_.run();
+  assert(slots_.empty());
+  if (failed_) return *failed_;
+  return report();
+}
+
+// Reads up to the first action, from which all times count.
+void Run::load() {
+  while (!tape_ended_ && schedule_.actions().empty()) read_record();
+  const bool any = !schedule_.actions().empty();
+  const int64_t origin_ns = any ? schedule_.actions().front().time_ns : 0;
+  end_ns_ = monotonic_ns() + head_start_ns;
+  pacer_.emplace(options_.speed, origin_ns, end_ns_);
+  context_.emplace(RunContext{*pacer_, compare_, tally_, options_.timeout_ns, monotonic_ns});
+}
+
+void Run::tick() {
+  if (!timer_) return;  // the run is over, its sockets are closing
+  dispatch();
+  wake_due();
+  check_first_connection();
+  bury();
+  release_held();
+  read_slice();
+  if (is_over()) {
+    let_go();
+  } else {
+    arm();
+  }
+}
+
+bool Run::is_over() {
+  return failed_ || signals_ > 1 || (tape_ended_ && slots_.empty() && schedule_.actions().empty());
+}
+
+void Run::on_signal() {
+  ++signals_;
+  signals_ == 1 ? stop_sending() : cut_off();
+}
+
+void Run::stop_sending() {
+  held_.clear();
+  for (auto& [id, slot] : slots_) {
+    slot.held = false;
+    slot.connection->stop_sending(stopped);
+  }
+}
+
+void Run::cut_off() {
+  for (auto& [id, slot] : slots_) slot.connection->cut_off(stopped);
+}
+
+void Run::wake_due() {
+  for (int i = 0; i < wakes_per_tick_max; ++i) {
+    const auto id = pacer_->take_due(monotonic_ns());
+    if (!id) return;
+    if (const auto found = slots_.find(*id); found != slots_.end()) found->second.connection->run();
+  }
+}
+
+bool Run::wants_records() const {
+  if (tape_ended_ || context_->queued_bytes >= queued_bytes_max) return false;
+  if (options_.speed.is_max() || signals_ > 0) return true;
+  return pacer_->due_ns(schedule_.time_ns()) < monotonic_ns() + read_ahead_ns_max;
+}
+
+// Not while a send is about to be due, unless there is little left to send.
+bool Run::may_read_now() {
+  const auto next_ns = pacer_->next_wake_ns();
+  const int64_t now_ns = monotonic_ns();
+  if (options_.speed.is_max() || signals_ > 0 || !next_ns || *next_ns > now_ns + send_is_near_ns)
+    return true;
+  return pacer_->due_ns(schedule_.time_ns()) < now_ns + read_ahead_ns_min;
+}
+
+void Run::read_slice() {
+  for (int i = 0; i < records_per_slice_max && wants_records() && may_read_now(); ++i) {
+    read_record();
+    dispatch();
+  }
+}
+
+void Run::read_record() {
+  if (const auto* item = tape_.next()) return schedule_.feed(*item);
+  schedule_.finish();
+  tape_ended_ = true;
+}
+
+void Run::dispatch() {
+  while (!schedule_.actions().empty()) {
+    Action action = std::move(schedule_.actions().front());
+    schedule_.actions().pop_front();
+    dispatch(std::move(action));
+  }
+}
+
+void Run::dispatch(Action action) {
+  if (action.kind == Action::Kind::open) open_slot(action);
+  Slot& slot = slots_.at(action.connection);
+  const bool was_idle = !slot.connection->has_actions();
+  slot.connection->push(std::move(action));
+  if (was_idle && !slot.held) slot.connection->run();
+}
+
+void Run::open_slot(const Action& action) {
+  const ConnectionId id = action.connection;
+  if (first_id_ == 0) first_id_ = id;
+  assert(!slots_.contains(id));
+  Slot& slot = slots_[id];
+  slot.connection = std::make_unique<Connection>(id, *context_, [this](WireListener& listener) {
+    return std::make_unique<TargetWire>(target_, listener);
+  });
+  slot.connection->on_finished([this, id] { finished(id); });
+  if (signals_ > 0) return slot.connection->stop_sending(stopped);
+  slot.held = options_.speed.is_max() && closed_ < action.closed_before;
+  if (slot.held) held_.push_back({id, action.closed_before});
+}
+
+void Run::release_held() {
+  while (!held_.empty() && held_.front().closed_before <= closed_) {
+    Slot& slot = slots_.at(held_.front().id);
+    held_.pop_front();
+    slot.held = false;
+    slot.connection->run();
+  }
+}
+
+void Run::finished(ConnectionId id) {
+  finished_.push_back(id);
+  ++closed_;
+  end_ns_ = std::max(end_ns_, monotonic_ns());
+}
+
+void Run::bury() {
+  for (const ConnectionId id : finished_) slots_.erase(id);
+  finished_.clear();
+}
+
+// A target that can't be reached at all is not a run.
+void Run::check_first_connection() {
+  const auto found = slots_.find(first_id_);
+  if (found == slots_.end() || found->second.connection->connect_error().empty()) return;
+  failed_ = Error{ErrorSource::target, fmt::format("cannot connect to {} (is the target running?)",
+                                                   found->second.connection->connect_error())};
+}
+
+void Run::arm() {
+  const bool busy = !finished_.empty() || (wants_records() && may_read_now()) ||
+                    (!held_.empty() && held_.front().closed_before <= closed_);
+  const int64_t now_ns = monotonic_ns();
+  if (busy) return timer_->start_at(now_ns);
+  const int64_t look_again_ns = now_ns + read_ahead_ns_min;
+  const auto next_ns = pacer_->next_wake_ns();
+  timer_->start_at(next_ns ? std::min(*next_ns, look_again_ns) : look_again_ns);
+}
+
+// Whatever is left closes; the loop ends when the last socket has.
+void Run::let_go() {
+  slots_.clear();
+  held_.clear();
+  finished_.clear();
+  interrupt_.reset();
+  terminate_.reset();
+  timer_.reset();
+}
+
+RunReport Run::report() const {
+  RunReport report;
+  report.tape = options_.tape;
+  report.target = options_.target.text();
+  report.speed = options_.speed_text;
+  report.compared = options_.compare.enabled;
+  report.duration_ns = end_ns_ - pacer_->t0_ns();
+  report.tally = tally_;
+  report.verdicts = compare_.verdicts();
+  for (Difference& difference : report.verdicts.differences) {
+    difference.connection = recorded_id(difference.connection);
+  }
+  report.blocks_lost = schedule_.blocks_lost();
+  report.damages = schedule_.damages();
+  report.torn = tape_ended_ && tape_.end() == TapeEnd::torn;
+  report.connections_not_recorded = schedule_.connections_not_recorded();
+  return report;
+}
+
+}  // namespace wiretape

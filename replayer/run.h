@@ -1,0 +1,96 @@
+// A run from its first due time to its last connection's end: the loop that reads the tape ahead,
+// wakes connections when they are due, and ends when all of them have.
+//
+// One thread; everything given to it outlives it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/absolute_timer.h"
+#include "base/loop.h"
+#include "base/result.h"
+#include "base/signal.h"
+#include "proto/tape_reader.h"
+#include "replayer/connection.h"
+#include "replayer/replayer.h"
+#include "replayer/schedule.h"
+#include "replayer/target_wire.h"
+
+namespace wiretape {
+
+class Run {
+ public:
+  Run(const ReplayOptions& options, Loop& loop, TapeReader& tape, Target& target);
+  ~Run();
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+
+  // Once. Runs the loop until every connection is accounted for. From the first SIGINT or SIGTERM
+  // on nothing more is sent and answers under way are collected; a second ends the run at once.
+  // Errors: no timer could be made, the first connection attempt failed (target).
+  Result<RunReport> go();
+
+ private:
+  struct Slot {
+    std::unique_ptr<Connection> connection;
+    bool held = false;  // may not open yet
+  };
+  struct Held {
+    ConnectionId id;
+    uint64_t closed_before;
+  };
+
+  void load();
+  void tick();
+  void wake_due();
+  void read_slice();
+  bool wants_records() const;
+  bool may_read_now();
+  void read_record();
+  void dispatch();
+  void dispatch(Action action);
+  void open_slot(const Action& action);
+  void release_held();
+  void bury();
+  void finished(ConnectionId id);
+  void arm();
+  void check_first_connection();
+  void on_signal();
+  void stop_sending();
+  void cut_off();
+  bool is_over();
+  void let_go();
+  RunReport report() const;
+
+  const ReplayOptions& options_;
+  Loop& loop_;
+  TapeReader& tape_;
+  Target& target_;
+  Compare compare_;
+  Schedule schedule_;
+  Tally tally_;
+  std::optional<Pacer> pacer_;
+  std::optional<RunContext> context_;
+  std::optional<AbsoluteTimer> timer_;
+  std::optional<Signal> interrupt_;
+  std::optional<Signal> terminate_;
+  // Invariant: every connection whose open action was read and whose last action was not carried
+  // out is in slots_; a held one is in held_ as well.
+  std::unordered_map<ConnectionId, Slot> slots_;
+  std::deque<Held> held_;
+  std::vector<ConnectionId> finished_;  // to be destroyed in the next tick
+  uint64_t closed_ = 0;
+  ConnectionId first_id_ = 0;  // of the first to open
+  bool tape_ended_ = false;
+  int signals_ = 0;  // seen: 1 stops sending, 2 ends the run
+  int64_t end_ns_ = 0;
+  std::optional<Error> failed_;
+};
+
+}  // namespace wiretape

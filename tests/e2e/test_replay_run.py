@@ -1,0 +1,72 @@
+"""How a run goes: what stops it, which part of the tape it takes, what holds its connections.
+
+The bounds on time are wide: they tell a rule from its absence, not a fast machine from a slow one.
+"""
+import json
+import signal
+import time
+
+from processes import Process
+from sockets import SocketServer, connect, http_handler, request
+from wiretape import WIRETAPE
+
+
+class Replaying(Process):
+    """A running `wiretape replay`; its report is in `report` once it has ended."""
+
+    def __init__(self, tape, target, *options, folder):
+        self._json = folder / "report.json"
+        super().__init__(WIRETAPE, "replay", tape, "--target", target, "--json", self._json,
+                         *options)
+
+    @property
+    def report(self):
+        return json.loads(self._json.read_text())
+
+
+def answers(delay_s=0):
+    def respond(path):
+        time.sleep(delay_s)
+        return f"this is {path}".encode()
+    return SocketServer(http_handler(respond))
+
+
+def record_requests(record, count, pause_s):
+    """`count` requests on one connection, with a pause before each but the first."""
+    with answers() as server:
+        recording = record(server.address)
+        with connect(recording.address) as s:
+            for i in range(count):
+                time.sleep(pause_s if i else 0)
+                request(s, f"/{i}")
+        recording.stop()
+
+
+def test_the_first_signal_stops_sending_and_collects_the_answers(record, tape, tmp_path):
+    record_requests(record, 6, 0.5)
+    with answers(delay_s=0.3) as slow:
+        running = Replaying(tape, slow.address, folder=tmp_path)
+        time.sleep(0.8)  # the second request is under way
+        status = running.end(signal.SIGINT)
+    report = running.report
+    assert status == 1, running.stderr
+    assert 0 < report["requests_sent"] < 6
+    assert report["requests_scheduled"] == 6
+    assert report["not_sent"] == {"stopped": 6 - report["requests_sent"]}
+    assert report["same"] == report["requests_sent"] and report["errors"] == 0
+
+
+def test_the_second_signal_ends_at_once(record, tape, tmp_path):
+    record_requests(record, 3, 0.4)
+    with answers(delay_s=60) as never:
+        running = Replaying(tape, never.address, folder=tmp_path)
+        time.sleep(0.5)
+        began = time.monotonic()
+        running.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        assert running.running, running.stderr
+        status = running.end(signal.SIGTERM)
+        assert time.monotonic() - began < 10
+    report = running.report
+    assert status == 1
+    assert report["requests_sent"] + report["not_sent"]["stopped"] == 3
