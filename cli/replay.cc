@@ -83,6 +83,8 @@ void describe(Options& options, ReplayFlags* flags) {
       .required();
   options.custom("--speed", "N|max", "how much faster than recorded (1)",
                  [&run](std::string_view text) { return set_speed(text, run); });
+  options.integer("--loop", "how often the tape is played, each time behind the time before (1)",
+                  &run.loops, 1);
   options.duration("--timeout", "end a connection without progress for so long (30s)",
                    &run.timeout_ns);
   options.texts("--allow-host", "GLOB", "hosts that may be sent writes though they are public",
@@ -92,8 +94,8 @@ void describe(Options& options, ReplayFlags* flags) {
   describe_comparing(options, flags);
   options.mistaken("--upstream", "--target");
   options.mistaken("-t", "--target");
-  options.not_built({"--pace", "--precise", "--loop", "--clones", "--connections-max", "--from",
-                     "--to", "--filter", "--dry-run", "--set-header", "--remove-header", "--host",
+  options.not_built({"--pace", "--precise", "--clones", "--connections-max", "--from", "--to",
+                     "--filter", "--dry-run", "--set-header", "--remove-header", "--host",
                      "--rewrite", "--match", "--lateness-max", "--junit", "--html", "-o",
                      "--output"});
 }

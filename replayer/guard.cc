@@ -106,12 +106,6 @@ Result<void> check_target(const GuardOptions& options, const std::string& tape_p
   if (found == addresses.end()) return {};
   const bool allowed = is_allowed(options, target, addresses);
   if (allowed && options.allow_recorded_upstream) return {};
-  if (tape_path == "-") {
-    return refusal(
-        fmt::format("{} ({}) is a public address and a tape from stdin can't be looked "
-                    "through first (write it to a file)",
-                    target.text(), found->ip()));
-  }
   LookThrough facts(target, addresses);
   if (auto looked = look_through(tape_path, facts); !looked) return looked;
   if (facts.goes_back() && !options.allow_recorded_upstream) {

@@ -1,48 +1,26 @@
 // What has to be true before a run can begin, in the order in which it is cheapest to find out: the
-// target has an address, it may be sent to, the tape can be read.
+// target has an address, the tape can be read, the target may be sent what is on it.
 //
-//   options -> resolve -> guard -> open the tape -> Run -> RunReport
+//   options -> resolve -> TapeSource -> guard -> Run -> RunReport
 #include "replayer/replayer.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <optional>
+#include <vector>
 
 #include "base/descriptors.h"
 #include "base/loop.h"
 #include "base/resolver.h"
-#include "proto/tape_reader.h"
 #include "replayer/run.h"
+#include "replayer/tape_source.h"
 
 namespace wiretape {
 namespace {
-
-// A writer holds the lock of its tape until it has finished it.
-bool is_being_written(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  ::close(fd);
-  return locked;
-}
 
 Result<std::vector<Address>> resolve(Loop& loop, Resolver& resolver, const Endpoint& target) {
   std::optional<Result<std::vector<Address>>> found;
   resolver.resolve(target, [&](const auto& answer) { found.emplace(answer); });
   while (!found) loop.run();
   return *found;
-}
-
-Result<std::unique_ptr<TapeReader>> open_tape(const std::string& path) {
-  if (path != "-" && is_being_written(path)) {
-    return Error{ErrorSource::tape,
-                 fmt::format("{} is still being written (stop the recording first)", path)};
-  }
-  return TapeReader::open(path);
 }
 
 }  // namespace
@@ -53,10 +31,10 @@ Result<RunReport> replay(const ReplayOptions& options) {
   Resolver resolver(loop, ErrorSource::target);
   auto addresses = resolve(loop, resolver, options.target);
   if (!addresses) return addresses.error();
-  auto allowed = check_target(options.guard, options.tape, options.target, *addresses);
-  if (!allowed) return allowed.error();
-  auto tape = open_tape(options.tape);
+  auto tape = TapeSource::open(options.tape, options.loops);
   if (!tape) return tape.error();
+  auto allowed = check_target(options.guard, (*tape)->path(), options.target, *addresses);
+  if (!allowed) return allowed.error();
   Target target{loop, resolver, {}, options.timeout_ns};
   for (const Address& address : *addresses) {
     target.addresses.push_back({"", address.ip(), address.unix_path(), address.port()});

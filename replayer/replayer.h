@@ -18,6 +18,7 @@ struct ReplayOptions {
   Endpoint target;
   Speed speed = Speed::times(1);
   std::string speed_text = "1";               // as the user wrote it
+  uint64_t loops = 1;                         // how often the tape is gone through
   int64_t timeout_ns = 30 * 1'000'000'000LL;  // without progress
   CompareOptions compare;
   GuardOptions guard;

@@ -42,7 +42,7 @@ constexpr const char* stopped = "stopped";
 
 }  // namespace
 
-Run::Run(const ReplayOptions& options, Loop& loop, TapeReader& tape, Target& target)
+Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& target)
     : options_(options),
       loop_(loop),
       tape_(tape),
@@ -104,6 +104,7 @@ void Run::on_signal() {
 }
 
 void Run::stop_sending() {
+  tape_.finish_lap();
   held_.clear();
   for (auto& [id, slot] : slots_) {
     slot.held = false;
@@ -149,6 +150,7 @@ void Run::read_record() {
   if (const auto* item = tape_.next()) return schedule_.feed(*item);
   schedule_.finish();
   tape_ended_ = true;
+  if (tape_.failure()) failed_ = tape_.failure();
 }
 
 void Run::dispatch() {

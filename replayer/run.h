@@ -16,23 +16,24 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "base/signal.h"
-#include "proto/tape_reader.h"
 #include "replayer/connection.h"
 #include "replayer/replayer.h"
 #include "replayer/schedule.h"
+#include "replayer/tape_source.h"
 #include "replayer/target_wire.h"
 
 namespace wiretape {
 
 class Run {
  public:
-  Run(const ReplayOptions& options, Loop& loop, TapeReader& tape, Target& target);
+  Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& target);
   ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
   // Once. Runs the loop until every connection is accounted for. From the first SIGINT or SIGTERM
-  // on nothing more is sent and answers under way are collected; a second ends the run at once.
+  // on nothing more is sent, answers under way are collected and the rest of the tape (of the lap,
+  // with several) is counted; a second ends the run at once.
   // Errors: no timer could be made, the first connection attempt failed (target).
   Result<RunReport> go();
 
@@ -70,7 +71,7 @@ class Run {
 
   const ReplayOptions& options_;
   Loop& loop_;
-  TapeReader& tape_;
+  TapeSource& tape_;
   Target& target_;
   Compare compare_;
   Schedule schedule_;

@@ -8,7 +8,7 @@ import time
 
 from processes import Process
 from sockets import SocketServer, connect, http_handler, request
-from wiretape import WIRETAPE
+from wiretape import WIRETAPE, assert_all_same, replay, wiretape
 
 
 class Replaying(Process):
@@ -70,3 +70,40 @@ def test_the_second_signal_ends_at_once(record, tape, tmp_path):
     report = running.report
     assert status == 1
     assert report["requests_sent"] + report["not_sent"]["stopped"] == 3
+
+
+def test_a_tape_from_a_pipe_is_the_same(record, tape):
+    record_requests(record, 3, 0)
+    with answers() as server:
+        said = wiretape("replay", "-", "--target", server.address, input=tape.read_bytes())
+    assert said.status == 0 and "all the same: same 3" in said.stdout, said
+
+
+def test_a_tape_is_played_in_a_loop(record, tape):
+    record_requests(record, 3, 0.1)
+    with answers() as server:
+        outcome = replay(tape, server.address, "--loop", 4)
+        assert server.served == 4
+    assert_all_same(outcome)
+    assert outcome.report["same"] == 12 and outcome.report["connections"] == 4
+    assert outcome.report["duration_ns"] > 4 * 0.2e9
+
+
+def test_a_loop_from_a_pipe_at_full_speed(record, tape):
+    record_requests(record, 5, 0)
+    with answers() as server:
+        said = wiretape("replay", "-", "--target", server.address, "--loop", "20", "--speed", "max",
+                        input=tape.read_bytes())
+    assert said.status == 0 and "same 100" in said.stdout, said
+
+
+def test_an_interrupted_loop_counts_the_laps_that_were_begun(record, tape, tmp_path):
+    record_requests(record, 4, 0.3)
+    with answers() as server:
+        running = Replaying(tape, server.address, "--loop", 1_000_000, folder=tmp_path)
+        time.sleep(1.6)  # in the second lap
+        assert running.end(signal.SIGINT) == 1, running.stderr
+    report = running.report
+    scheduled = report["requests_scheduled"]
+    assert scheduled % 4 == 0 and 8 <= scheduled < 100
+    assert 4 < report["requests_sent"] == scheduled - report["not_sent"]["stopped"]
