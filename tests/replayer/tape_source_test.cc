@@ -46,6 +46,9 @@ class Pipe {
     });
   }
   ~Pipe() {
+    char rest[4096];
+    while (::read(ends_[0], rest, sizeof rest) > 0) {
+    }
     ::close(ends_[0]);
     writer_.join();
   }
@@ -130,7 +133,7 @@ TEST(TapeSource, ATapeThatIsBeingWrittenIsRefused) {
 
 TEST(TapeSource, NoRoomForTheCopyIsSaid) {
   const TempDir folder;
-  test::write_sample(folder / "a.tape", {.records = 5});  // fits in the pipe
+  test::write_sample(folder / "a.tape", {});
   const Pipe pipe(test::read_file(folder / "a.tape"));
   const char* before = std::getenv("TMPDIR");
   const std::string saved = before != nullptr ? before : "/tmp";
