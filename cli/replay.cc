@@ -69,6 +69,9 @@ void describe_comparing(Options& options, ReplayFlags* flags) {
   options.choice("--fail-on", "what makes the exit status 1: diff, error or never (diff)",
                  {"diff", "error", "never"}, &flags->fail_on);
   options.text("--json", "FILE", "write the report as JSON; - is standard output", &flags->json);
+  options.text("-o,--output", "TAPE", "record the run itself on this tape; - is standard output",
+               &flags->run.run_tape.path);
+  options.flag("-f,--force", "overwrite an existing TAPE of -o", &flags->run.run_tape.overwrite);
 }
 
 void describe(Options& options, ReplayFlags* flags) {
@@ -96,8 +99,30 @@ void describe(Options& options, ReplayFlags* flags) {
   options.mistaken("-t", "--target");
   options.not_built({"--pace", "--precise", "--clones", "--connections-max", "--from", "--to",
                      "--filter", "--dry-run", "--set-header", "--remove-header", "--host",
-                     "--rewrite", "--match", "--lateness-max", "--junit", "--html", "-o",
-                     "--output"});
+                     "--rewrite", "--match", "--lateness-max", "--junit", "--html"});
+}
+
+// Whether both names lead to one file that is there, by whatever path or link.
+bool same_file(const std::string& a, const std::string& b) {
+  if (a.empty() || b.empty() || a == "-" || b == "-") return false;
+  std::error_code not_there;
+  return a == b || std::filesystem::equivalent(a, b, not_there);
+}
+
+// A run must not write over what it reads, nor twice into one place.
+std::string contradiction_of_files(const ReplayFlags& flags) {
+  const std::string& output = flags.run.run_tape.path;
+  constexpr std::string_view overwritten =
+      "{}: {} is the tape that is to be replayed (name another file)";
+  if (same_file(output, flags.run.tape)) return fmt::format(overwritten, "-o", output);
+  if (same_file(flags.json, flags.run.tape)) return fmt::format(overwritten, "--json", flags.json);
+  const bool both_to_stdout = output == "-" && flags.json == "-";
+  if (both_to_stdout || same_file(output, flags.json)) {
+    return "-o and --json would both write to " + (both_to_stdout ? "standard output" : output) +
+           ": give them two names";
+  }
+  if (output.empty() && flags.run.run_tape.overwrite) return "-f goes with -o TAPE";
+  return "";
 }
 
 // What no single flag can be blamed for; empty when all is well.
@@ -105,7 +130,7 @@ std::string contradiction(const ReplayFlags& flags) {
   const std::string& scheme = flags.run.target.scheme;
   if (scheme == "https" || scheme == "tls") return "--target: TLS is not in this version";
   if (flags.run.timeout_ns == 0) return "--timeout: 0 would end every connection at once";
-  return "";
+  return contradiction_of_files(flags);
 }
 
 bool write_all(int fd, std::string_view text) {
@@ -159,14 +184,32 @@ int status_of(const RunReport& report, const std::string& fail_on) {
   return fails ? exit_status::differs : exit_status::done;
 }
 
-// On standard output, unless the JSON is there.
+// On standard output, unless the JSON or the run's tape is there.
 void print_summary(const ReplayFlags& flags, const std::string& summary, bool quiet) {
-  if (flags.json != "-") {
+  if (flags.json != "-" && flags.run.run_tape.path != "-") {
     std::fputs(summary.c_str(), stdout);
     std::fflush(stdout);
   } else if (!quiet) {
     std::fputs(summary.c_str(), stderr);
   }
+}
+
+// False when not all of the run is on its tape; says so. A tape whose disk hangs is left torn, with
+// a thread that can't be waited for.
+bool run_tape_is_whole(const RunTapeEnd& end) {
+  switch (end.outcome) {
+    case Recorder::Outcome::whole:
+      return true;
+    case Recorder::Outcome::incomplete:
+      fail("{} is not complete: {} bytes and the times of {} sends of this run were not recorded",
+           end.path, end.bytes_not_recorded, end.sends_not_recorded);
+      return false;
+    case Recorder::Outcome::hanging:
+      fail("{} does not take what is left to write: leaving it torn", end.path);
+      std::fflush(nullptr);
+      ::_exit(exit_status::differs);
+  }
+  return false;
 }
 
 int run_and_report(const ReplayFlags& flags, bool quiet) {
@@ -180,7 +223,8 @@ int run_and_report(const ReplayFlags& flags, bool quiet) {
   if (!flags.json.empty() && !write_json(flags.json, json_of(*report))) {
     return exit_status::could_not;
   }
-  return status_of(*report, flags.fail_on);
+  const bool taped = !report->run_tape || run_tape_is_whole(*report->run_tape);
+  return taped ? status_of(*report, flags.fail_on) : exit_status::differs;
 }
 
 }  // namespace

@@ -34,7 +34,14 @@ enum class QueuedKind : uint8_t {
   closed,
   gap,
   stall,
-  lost_connections
+  lost_connections,
+  sent
+};
+
+// The payload of `sent`, before the text of its cause.
+struct QueuedTimes {
+  int64_t due_ns;
+  int64_t sent_ns;
 };
 
 // What an event looks like in the queue: this head, then `size - sizeof` bytes of payload.
@@ -48,8 +55,9 @@ struct QueuedEvent {
   uint32_t listener;  // index of the pair, in opened
   ConnectionId connection;
   int64_t time_ns;  // CLOCK_MONOTONIC
-  uint64_t offset;  // chunk, half_closed, gap; stall: begin; lost_connections: how many
-  uint64_t length;  // gap, lost_connections: bytes; stall: duration
+  // opened: the recorded connection; stall: begin; lost_connections: how many; else of the stream
+  uint64_t offset;
+  uint64_t length;  // gap, sent, lost_connections: bytes; stall: duration
   std::span<const std::byte> payload() const {
     return {reinterpret_cast<const std::byte*>(this + 1), payload_bytes};
   }

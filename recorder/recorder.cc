@@ -63,6 +63,7 @@ Header make_header(const RecorderOptions& options) {
 
 std::vector<Notices::Pair> notice_pairs(const RecorderOptions& options) {
   std::vector<Notices::Pair> pairs;
+  if (!options.advise) return pairs;
   for (size_t i = 0; i < options.listeners.size(); ++i) {
     const std::string& text = options.listeners[i];
     pairs.push_back({text.substr(0, text.find(" -> ")), options.upstreams[i]});
@@ -157,6 +158,7 @@ class Recorder::Impl : public RecorderBell {
     c.bytes[0] = get(bytes_[0]);
     c.bytes[1] = get(bytes_[1]);
     c.bytes_not_recorded = get(bytes_not_recorded_);
+    c.sends_not_recorded = get(sends_not_recorded_);
     c.stalls = get(stalls_);
     c.stalled_ns = get(stalled_ns_);
     c.exchanges_with_credentials = get(with_credentials_);
@@ -175,6 +177,7 @@ class Recorder::Impl : public RecorderBell {
       if (last_round && drained == Drained::nothing) break;
       if (drained != Drained::not_all) last_round = sleep(drained == Drained::all);
     }
+    for (const auto& tap : taps_) sink_.miss_sends(tap->lost_sends());
     whole_ = sink_.finish(since_start(monotonic_ns()), trailer()) && !skipped_after_hang();
     publish();
     const std::lock_guard lock(mutex_);
@@ -289,6 +292,8 @@ class Recorder::Impl : public RecorderBell {
         return indexer_.gap(time_ns, e.connection, direction, e.length);
       case QueuedKind::stall:
         return handle_stall(e, time_ns);
+      case QueuedKind::sent:
+        return handle_sent(e, time_ns);
       case QueuedKind::lost_connections:
         connections_ += e.offset;
         bytes_[0] += e.length;  // of both directions; which is not known any more
@@ -311,6 +316,7 @@ class Recorder::Impl : public RecorderBell {
     opened.client = address_text(e.payload(), 0);
     opened.listener = address_text(e.payload(), 1);
     opened.upstream = options_.upstreams[e.listener];
+    opened.recorded_connection = e.offset;
     sink_.event(time_ns, opened);
     indexer_.opened(e.connection, e.listener);
   }
@@ -321,6 +327,19 @@ class Recorder::Impl : public RecorderBell {
     connected.local = address_text(e.payload(), 0);
     connected.server = address_text(e.payload(), 1);
     sink_.event(time_ns, connected);
+  }
+
+  void handle_sent(const QueuedEvent& e, int64_t time_ns) {
+    QueuedTimes times;
+    std::memcpy(&times, e.payload().data(), sizeof(times));
+    Send send;
+    send.connection = e.connection;
+    send.offset = e.offset;
+    send.length = e.length;
+    send.due_ns = since_start(times.due_ns);
+    send.sent_ns = since_start(times.sent_ns);
+    send.cause = as_text(e.payload().subspan(sizeof(times)));
+    sink_.event(time_ns, send);
   }
 
   void handle_closed(const QueuedEvent& e, int64_t time_ns) {
@@ -376,6 +395,7 @@ class Recorder::Impl : public RecorderBell {
     exchanges_.store(indexer_.exchanges(), std::memory_order_relaxed);
     with_credentials_.store(indexer_.exchanges_with_credentials(), std::memory_order_relaxed);
     bytes_not_recorded_.store(sink_.bytes_not_recorded(), std::memory_order_relaxed);
+    sends_not_recorded_.store(sink_.sends_not_recorded(), std::memory_order_relaxed);
     stored_bytes_.store(sink_.stored_bytes(), std::memory_order_relaxed);
   }
 
@@ -410,8 +430,8 @@ class Recorder::Impl : public RecorderBell {
   bool whole_ = false;
 
   // Written by the thread, read by others.
-  Counter connections_, exchanges_, bytes_[2], bytes_not_recorded_, stalls_, with_credentials_,
-      stored_bytes_;
+  Counter connections_, exchanges_, bytes_[2], bytes_not_recorded_, sends_not_recorded_, stalls_,
+      with_credentials_, stored_bytes_;
   std::atomic<int64_t> stalled_ns_{0};
 
   // Whether a ring is needed. A loop pushes events, counts its ring, and looks whether we sleep; we

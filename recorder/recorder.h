@@ -24,7 +24,8 @@ struct RecorderOptions {
   std::string path;  // "-" is standard output
   TapeWriter::IfExists if_exists = TapeWriter::IfExists::refuse;
   int level = level_default;
-  bool index = true;  // find HTTP exchanges
+  bool index = true;   // find HTTP exchanges
+  bool advise = true;  // tell the user of clients that seem to mistake us for something else
   Overload overload = Overload::wait;
   size_t loops = 1;
   size_t queue_bytes_max = EventQueue::capacity_bytes_default;  // a loop
@@ -48,6 +49,7 @@ struct RecorderCounters {
   uint64_t exchanges = 0;
   uint64_t bytes[2] = {0, 0};
   uint64_t bytes_not_recorded = 0;
+  uint64_t sends_not_recorded = 0;  // of a run; their bytes may be there
   uint64_t stalls = 0;
   int64_t stalled_ns = 0;
   uint64_t exchanges_with_credentials = 0;

@@ -128,7 +128,7 @@ void Tap::push_lost_connections(int64_t time_ns) {
 // ---------------------------------------------------------------------------------- events
 
 void Tap::opened(TappedConnection& c, int64_t time_ns, uint32_t listener, const Address& client,
-                 const Address& local) {
+                 const Address& local, ConnectionId recorded) {
   c.id = ids_.fetch_add(1, std::memory_order_relaxed) + 1;
   pushed_since_wait_ = true;
   if (!queue_.has_room(opening_bytes)) {
@@ -142,6 +142,7 @@ void Tap::opened(TappedConnection& c, int64_t time_ns, uint32_t listener, const 
   event.listener = listener;
   event.connection = c.id;
   event.time_ns = time_ns;
+  event.offset = recorded;
   queue_.push(event, raw_bytes(client), raw_bytes(local));
   queue_.reserve_ending();
   c.recorded = true;
@@ -182,6 +183,24 @@ void Tap::chunk(TappedConnection& c, int64_t time_ns, Direction direction,
   event.offset = length;
   length += bytes.size();
   queue_.push(event, bytes);
+}
+
+void Tap::sent(TappedConnection& c, int64_t time_ns, const Send& send) {
+  assert(time_ns >= send.sent_ns && send.offset + send.length <= c.length[0]);
+  const QueuedTimes times = {send.due_ns, send.sent_ns};
+  const bool bytes_are_stored = c.recorded && c.skipped[0] == 0;
+  if (!bytes_are_stored || !queue_.has_room(sizeof(times) + send.cause.size())) {
+    ++lost_sends_;
+    return;
+  }
+  QueuedEvent event{};
+  event.kind = QueuedKind::sent;
+  event.connection = c.id;
+  event.time_ns = time_ns;
+  event.offset = send.offset;
+  event.length = send.length;
+  queue_.push(event, std::as_bytes(std::span(&times, 1)), as_bytes(send.cause));
+  pushed_since_wait_ = true;
 }
 
 void Tap::half_closed(TappedConnection& c, int64_t time_ns, Direction direction) {

@@ -65,11 +65,15 @@ class Tap {
   bool room_for_connection();
   bool waiting() const { return wait_began_ns_ != 0; }
 
+  // `recorded`: on a run's tape, the connection that this one replays.
   void opened(TappedConnection& c, int64_t time_ns, uint32_t listener, const Address& client,
-              const Address& local);
+              const Address& local, ConnectionId recorded = 0);
   void connected(TappedConnection& c, int64_t time_ns, const Address& local, const Address& server);
   void chunk(TappedConnection& c, int64_t time_ns, Direction direction,
              std::span<const std::byte> bytes);
+  // On a run's tape: how true a send was; its times are CLOCK_MONOTONIC, its connection is `c`.
+  // Without room for it, or where its last bytes are not stored, it is only counted.
+  void sent(TappedConnection& c, int64_t time_ns, const Send& send);
   void half_closed(TappedConnection& c, int64_t time_ns, Direction direction);
   void closed(TappedConnection& c, int64_t time_ns, CloseHow how, ClosedBy by,
               std::string_view error);
@@ -81,6 +85,8 @@ class Tap {
   // skip.
   bool gave_up_waiting(int64_t now_ns);
   bool skipping_after_hang() const { return skipping_after_hang_; }
+  // Sends that are not on the tape. For the recorder's thread, too, after the last event.
+  uint64_t lost_sends() const { return lost_sends_; }
 
   // The last event of this tap: what is still to be told of connections that were lost.
   void finish();
@@ -120,6 +126,7 @@ class Tap {
   int64_t moved_ns_ = 0;
   uint64_t lost_connections_ = 0;  // not on the tape at all
   uint64_t lost_bytes_ = 0;
+  uint64_t lost_sends_ = 0;
   std::atomic<int64_t> watermark_{asleep};
   std::atomic<bool> wants_room_{false};
 };

@@ -120,6 +120,7 @@ void TapeSink::put_aside(int64_t time_ns, const Event& event) {
   if (const auto* end = std::get_if<HalfClosed>(&event)) keep_gaps_of(end->connection, time_ns);
   if (const auto* closed = std::get_if<Closed>(&event)) keep_gaps_of(closed->connection, time_ns);
   if (std::holds_alternative<Exchange>(event)) return;  // an index over bytes that are not there
+  if (std::holds_alternative<Send>(event)) return miss_sends(1);
   keep(time_ns, event);
 }
 
@@ -220,7 +221,7 @@ bool TapeSink::finish(int64_t now_ns, Trailer trailer) {
   }
   trailer.bytes_not_recorded = bytes_not_recorded_;
   trailer.gaps = gaps_;
-  trailer.clean = bytes_not_recorded_ == 0 && gaps_ == 0;
+  trailer.clean = bytes_not_recorded_ == 0 && gaps_ == 0 && sends_not_recorded_ == 0;
   const auto finished = writer_->finish(now_ns, trailer);
   if (!finished) {
     failure_ = finished.error().message;

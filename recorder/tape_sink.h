@@ -31,6 +31,8 @@ class TapeSink {
   void chunk(int64_t time_ns, ConnectionId connection, Direction direction, uint64_t offset,
              Bytes bytes);
   void event(int64_t time_ns, const Event& event);
+  // Send records that did not come this far.
+  void miss_sends(uint64_t number) { sends_not_recorded_ += number; }
   // To be called every few milliseconds: stores a block that is due, tries a failing disk again.
   void tick(int64_t now_ns);
   // Called as often as is convenient; decides how hard the next block is compressed.
@@ -45,6 +47,7 @@ class TapeSink {
   bool failing() const { return failing_; }
   const std::string& failure() const { return failure_; }  // why, the last time; "" never
   uint64_t bytes_not_recorded() const { return bytes_not_recorded_; }
+  uint64_t sends_not_recorded() const { return sends_not_recorded_; }
   uint64_t gaps() const { return gaps_; }
   uint64_t stored_bytes() const { return writer_->stored_bytes(); }
 
@@ -86,6 +89,7 @@ class TapeSink {
   std::vector<std::pair<int64_t, Event>> kept_;
   Sum summed_;  // of what was not kept one by one
   uint64_t bytes_not_recorded_ = 0;
+  uint64_t sends_not_recorded_ = 0;
   uint64_t gaps_ = 0;
 };
 

@@ -51,13 +51,16 @@ void Connection::run() {
 void Connection::stop_sending(const std::string& reason) {
   if (state_ == State::ended) return;
   stop_reason_ = reason;
-  if (state_ == State::connecting) wire_->close();
-  if (state_ != State::open) end(reason);
+  if (state_ == State::connecting) return cut_off(reason);
+  if (state_ == State::waiting) end(reason);
   run();
 }
 
 void Connection::cut_off(const std::string& reason) {
-  if (state_ == State::connecting || state_ == State::open) wire_->close();
+  if (state_ == State::connecting || state_ == State::open) {
+    wire_->gives_up(reason);
+    wire_->close();
+  }
   end(reason);
   run();
 }
@@ -237,6 +240,7 @@ void Connection::send(const Action& action) {
   turn_open_ = action.opaque;
   turn_ = {0, send_due_ns_, -1};
   conversation_.chunk(Direction::client_to_server, progress_ns_, action.bytes);
+  send_bytes_ = action.bytes.size();
   flushing_ = !wire_->write(action.bytes);
   if (!flushing_) sent();
   pop();
@@ -246,7 +250,9 @@ void Connection::send(const Action& action) {
 void Connection::sent() {
   const int64_t now_ns = run_.now_ns();
   const int64_t lateness_ns = std::max<int64_t>(now_ns - send_due_ns_, 0);
-  run_.tally.add_lateness(lateness_ns, cause_of(lateness_ns));
+  const Cause cause = cause_of(lateness_ns);
+  run_.tally.add_lateness(lateness_ns, cause);
+  wire_->sent({send_bytes_, send_due_ns_, now_ns, cause});
   lateness_before_ns_ = lateness_ns;
   turn_.sent_ns = now_ns;
   for (Asked& asked : asked_) {
@@ -348,6 +354,7 @@ void Connection::turn_answered() {
 }
 
 void Connection::give_up(const std::string& reason) {
+  wire_->gives_up(reason);
   wire_->close();
   end(reason);
 }

@@ -132,6 +132,7 @@ class Connection final : private WireListener, private ConversationListener {
   int64_t unit_recorded_ns_ = 0;  // when the request or turn under way began, on the tape
   int64_t unit_began_ns_ = 0;     // and here
   int64_t send_due_ns_ = 0;       // of the send under way
+  uint64_t send_bytes_ = 0;       // its length
   bool send_paced_ = false;       // it had to wait for its own beginning's lateness
   int64_t held_until_ns_ = 0;     // the target let us go on
   int64_t lateness_before_ns_ = 0;

@@ -1,7 +1,8 @@
 // What has to be true before a run can begin, in the order in which it is cheapest to find out: the
-// target has an address, the tape can be read, the target may be sent what is on it.
+// target has an address, the tape can be read, the target may be sent what is on it, and the run's
+// own tape can be written.
 //
-//   options -> resolve -> TapeSource -> guard -> Run -> RunReport
+//   options -> resolve -> TapeSource -> guard -> RunTape -> Run -> RunReport
 #include "replayer/replayer.h"
 
 #include <optional>
@@ -23,6 +24,12 @@ Result<std::vector<Address>> resolve(Loop& loop, Resolver& resolver, const Endpo
   return *found;
 }
 
+// Nothing, when none was asked for.
+Result<std::unique_ptr<RunTape>> begin_run_tape(const ReplayOptions& options) {
+  if (options.run_tape.path.empty()) return std::unique_ptr<RunTape>();
+  return RunTape::start(options.run_tape, options.tape, options.target.text());
+}
+
 }  // namespace
 
 Result<RunReport> replay(const ReplayOptions& options) {
@@ -39,7 +46,13 @@ Result<RunReport> replay(const ReplayOptions& options) {
   for (const Address& address : *addresses) {
     target.addresses.push_back({"", address.ip(), address.unix_path(), address.port()});
   }
-  return Run(options, loop, **tape, target).go();
+  auto run_tape = begin_run_tape(options);
+  if (!run_tape) return run_tape.error();
+  auto report = Run(options, loop, **tape, target, run_tape->get()).go();
+  if (*run_tape == nullptr) return report;
+  const RunTapeEnd end = (*run_tape)->finish();
+  if (report) report->run_tape = end;
+  return report;
 }
 
 }  // namespace wiretape

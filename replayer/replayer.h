@@ -10,6 +10,7 @@
 #include "replayer/guard.h"
 #include "replayer/pacer.h"
 #include "replayer/report.h"
+#include "replayer/run_tape.h"
 
 namespace wiretape {
 
@@ -22,10 +23,13 @@ struct ReplayOptions {
   int64_t timeout_ns = 30 * 1'000'000'000LL;  // without progress
   CompareOptions compare;
   GuardOptions guard;
+  RunTapeOptions run_tape;
 };
 
 // Runs until every connection on the tape has been replayed or accounted for. Errors: the target is
-// not allowed (usage), the tape can't be read (tape), the first connection attempt failed (target).
+// not allowed (usage), the tape can't be read (tape), the
+// run's own tape exists or can't be written (usage, disk), the first connection attempt failed
+// (target).
 Result<RunReport> replay(const ReplayOptions& options);
 
 }  // namespace wiretape

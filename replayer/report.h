@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "replayer/compare.h"
+#include "replayer/run_tape.h"
 #include "replayer/tally.h"
 
 namespace wiretape {
@@ -21,6 +23,7 @@ struct RunReport {
   uint64_t damages = 0;
   bool torn = false;  // the tape ends without a trailer
   uint64_t connections_not_recorded = 0;
+  std::optional<RunTapeEnd> run_tape;  // when the run made one
 };
 
 // No unit was judged, though comparing was on.

@@ -42,11 +42,13 @@ constexpr const char* stopped = "stopped";
 
 }  // namespace
 
-Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& target)
+Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& target,
+         RunTape* run_tape)
     : options_(options),
       loop_(loop),
       tape_(tape),
       target_(target),
+      run_tape_(run_tape),
       compare_(options.compare),
       schedule_(compare_) {}
 
@@ -61,7 +63,10 @@ Result<RunReport> Run::go() {
   load();
   interrupt_.emplace(loop_, SIGINT, [this] { on_signal(); });
   terminate_.emplace(loop_, SIGTERM, [this] { on_signal(); });
-  loop_.before_wait([this] { tick(); });
+  loop_.before_wait([this] {
+    tick();
+    if (run_tape_ != nullptr) run_tape_->before_wait();
+  });
   timer_->start_at(monotonic_ns());
   loop_.run();
   assert(slots_.empty());
@@ -174,13 +179,20 @@ void Run::open_slot(const Action& action) {
   if (first_id_ == 0) first_id_ = id;
   assert(!slots_.contains(id));
   Slot& slot = slots_[id];
-  slot.connection = std::make_unique<Connection>(id, *context_, [this](WireListener& listener) {
-    return std::make_unique<TargetWire>(target_, listener);
-  });
+  slot.connection = std::make_unique<Connection>(
+      id, *context_, [this, id](WireListener& listener) { return make_wire(id, listener); });
   slot.connection->on_finished([this, id] { finished(id); });
   if (signals_ > 0) return slot.connection->stop_sending(stopped);
   slot.held = options_.speed.is_max() && closed_ < action.closed_before;
   if (slot.held) held_.push_back({id, action.closed_before});
+}
+
+std::unique_ptr<Wire> Run::make_wire(ConnectionId id, WireListener& listener) {
+  const auto to_target = [this](WireListener& l) {
+    return std::make_unique<TargetWire>(target_, l);
+  };
+  if (run_tape_ == nullptr) return to_target(listener);
+  return run_tape_->wire(recorded_id(id), listener, to_target);
 }
 
 void Run::release_held() {

@@ -26,7 +26,9 @@ namespace wiretape {
 
 class Run {
  public:
-  Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& target);
+  // `run_tape`: what the run is recorded on; nullptr: it is not.
+  Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& target,
+      RunTape* run_tape);
   ~Run();
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
@@ -57,6 +59,7 @@ class Run {
   void dispatch();
   void dispatch(Action action);
   void open_slot(const Action& action);
+  std::unique_ptr<Wire> make_wire(ConnectionId id, WireListener& listener);
   void release_held();
   void bury();
   void finished(ConnectionId id);
@@ -73,6 +76,7 @@ class Run {
   Loop& loop_;
   TapeSource& tape_;
   Target& target_;
+  RunTape* const run_tape_;
   Compare compare_;
   Schedule schedule_;
   Tally tally_;

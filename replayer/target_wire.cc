@@ -31,6 +31,8 @@ class TargetWire::Socket final : public StreamHandler {
     if (listener_ != nullptr) listener_->on_end();
   }
   void on_broken(Stream&, int error) override {
+    if (error == UV_ECONNRESET || error == UV_EPIPE) failure = CloseHow::rst;
+    if (error == UV_ETIMEDOUT) failure = CloseHow::timeout;
     if (listener_ != nullptr) listener_->on_broken(fmt::format("error {}", -error));
   }
   void on_flushed(Stream&) override {
@@ -38,11 +40,14 @@ class TargetWire::Socket final : public StreamHandler {
   }
   // What the target sent before may still be read; when nothing is left to read, it is over.
   void on_write_failed(Stream& broken) override {
-    if (listener_ != nullptr && broken.read_ended()) listener_->on_broken("write failed");
+    if (listener_ == nullptr || !broken.read_ended()) return;
+    failure = CloseHow::rst;
+    listener_->on_broken("write failed");
   }
   void on_closed(Stream&) override { delete this; }
 
   Stream stream;
+  CloseHow failure = CloseHow::error;
 
  private:
   WireListener* listener_;
@@ -71,8 +76,12 @@ void TargetWire::dial(size_t attempt) {
 void TargetWire::dialled(size_t attempt, const DialOutcome& outcome) {
   if (outcome.fd < 0) {
     if (attempt + 1 < target_.addresses.size()) return dial(attempt + 1);
+    if (outcome.refused) failure_ = CloseHow::refused;
+    if (outcome.timed_out) failure_ = CloseHow::timeout;
     return listener_.on_connect_failed(outcome.error);
   }
+  local_ = outcome.local;
+  peer_ = outcome.peer;
   dial_.reset();
   target_.preferred = (target_.preferred + attempt) % target_.addresses.size();
   auto socket = std::make_unique<Socket>(listener_);
@@ -95,6 +104,10 @@ bool TargetWire::write(Bytes bytes) {
 void TargetWire::half_close() {
   assert(socket_ != nullptr);
   socket_->stream.shutdown();
+}
+
+CloseHow TargetWire::failure() const {
+  return socket_ != nullptr ? socket_->failure : failure_;
 }
 
 TargetWire::Socket* TargetWire::release() {

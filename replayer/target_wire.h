@@ -33,6 +33,9 @@ class TargetWire final : public Wire {
   void half_close() override;
   void close() override;
   void reset() override;
+  Address local_address() const override { return local_; }
+  Address peer_address() const override { return peer_; }
+  CloseHow failure() const override;
 
  private:
   class Socket;
@@ -45,6 +48,9 @@ class TargetWire final : public Wire {
   WireListener& listener_;
   std::unique_ptr<Dial> dial_;
   Socket* socket_ = nullptr;  // frees itself when libuv has let go of it
+  Address local_;
+  Address peer_;
+  CloseHow failure_ = CloseHow::error;  // of connecting
 };
 
 }  // namespace wiretape

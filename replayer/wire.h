@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "base/address.h"
 #include "proto/event.h"
 #include "replayer/tally.h"
 
@@ -39,10 +40,20 @@ class Wire {
   virtual bool write(Bytes bytes) = 0;
   // The connection's account of the write() before, for who keeps the run's tape.
   virtual void sent(const SendTimes& times) { (void)times; }
+  // Its account of the close() that follows, when it is not the recorded one: "timeout", "stopped",
+  // or another reason in words.
+  virtual void gives_up(const std::string& reason) { (void)reason; }
   virtual void half_close() = 0;
   // No calls to the listener after these.
   virtual void close() = 0;
   virtual void reset() = 0;  // behind what was written
+
+  // Both ends, from on_connected on; no address when the wire has none.
+  virtual Address local_address() const { return {}; }
+  virtual Address peer_address() const { return {}; }
+  // In what way it failed, within on_connect_failed (refused, timeout, error) and on_broken (rst,
+  // timeout, error).
+  virtual CloseHow failure() const { return CloseHow::error; }
 };
 
 }  // namespace wiretape

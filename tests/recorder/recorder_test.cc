@@ -84,6 +84,47 @@ TEST_F(RecorderTest, PutsAConnectionOnTheTape) {
   EXPECT_EQ(t.exchanges[0].response.end, t.bytes[1].size());
 }
 
+// A send may have been due before its tape began.
+TEST_F(RecorderTest, PutsTheSendsOfARunOnItsTape) {
+  const int64_t before_ns = monotonic_ns();
+  auto recorder = start(options());
+  Tap& tap = recorder->tap(0);
+  TappedConnection c;
+  tap.opened(c, tap.now(), 0, address_, address_, 17);
+  pass(tap, c, to_server, "one");
+  pass(tap, c, to_server, "more");
+  const int64_t sent_ns = tap.now();
+  tap.sent(c, tap.now(), Send{0, 0, 3, before_ns, sent_ns, "us"});
+  tap.sent(c, tap.now(), Send{0, 3, 4, sent_ns - 250, sent_ns, "dependency"});
+  close(tap, c);
+  EXPECT_EQ(finish(*recorder, tap), Recorder::Outcome::whole);
+  EXPECT_EQ(recorder->counters().sends_not_recorded, 0u);
+  const ToldTape told = tell_tape(tape());
+  const ToldConnection& t = told.connections.at(1);
+  EXPECT_EQ(t.recorded, 17u);
+  ASSERT_EQ(t.sends.size(), 2u);
+  EXPECT_EQ(t.sends[0].due_ns, 0);
+  EXPECT_EQ(t.sends[0].length, 3u);
+  EXPECT_EQ(t.sends[1].offset, 3u);
+  EXPECT_EQ(t.sends[1].sent_ns - t.sends[1].due_ns, 250);
+  EXPECT_EQ(t.sends[1].cause, "dependency");
+  EXPECT_TRUE(test::in_order(told.times_ns));
+}
+
+TEST_F(RecorderTest, ATapeThatLacksASendIsNotComplete) {
+  RecorderOptions o = options();
+  o.overload = Overload::skip;
+  auto recorder = start(o);
+  Tap& tap = recorder->tap(0);
+  TappedConnection never_opened;  // as one that did not fit
+  tap.sent(never_opened, tap.now(), Send{0, 0, 0, 0, 0, "us"});
+  EXPECT_EQ(finish(*recorder, tap), Recorder::Outcome::incomplete);
+  EXPECT_EQ(recorder->counters().sends_not_recorded, 1u);
+  const ToldTape told = tell_tape(tape());
+  ASSERT_EQ(told.trailers.size(), 1u);
+  EXPECT_FALSE(told.trailers[0].clean);
+}
+
 TEST_F(RecorderTest, TimesOfAnExchangeAreThoseOfItsBytes) {
   auto recorder = start(options());
   const int64_t start_ns = monotonic_ns();

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <map>
 #include <random>
 #include <string>
@@ -58,6 +59,19 @@ class TapTest : public testing::Test {
     ASSERT_TRUE(tap.room_for_read());
     tap.chunk(c, tap.now(), to_server, as_bytes(std::string(64 * 1024, 'x')));
     ASSERT_FALSE(tap.room_for_read());
+  }
+  // The last chunk just fits; nothing is skipped yet.
+  static void fill_by_reading_until_no_room(Tap& tap, TappedConnection& c) {
+    const std::string bytes(4096, 'x');
+    while (tap.queue().has_room(bytes.size() + queue_bytes / 4)) {
+      tap.chunk(c, tap.now(), to_server, as_bytes(bytes));
+    }
+    ASSERT_EQ(c.skipped[0], 0u);
+  }
+  void tap_a_send(Tap& tap, TappedConnection& c) {
+    open(tap, c);
+    tap.chunk(c, tap.now(), to_server, as_bytes("abc"));
+    tap.sent(c, tap.now(), Send{0, 0, 3, 5, 7, "target"});
   }
   static void fill_by_skipping(Tap& tap, TappedConnection& c) {
     const std::string bytes(64 * 1024, 'x');
@@ -279,6 +293,46 @@ TEST_F(TapTest, ConnectionsThatDoNotFitAreCountedWithTheirBytes) {
   EXPECT_EQ(taken[0].head.kind, QueuedKind::lost_connections);
   EXPECT_EQ(taken[0].head.offset, lost);
   EXPECT_EQ(taken[0].head.length, 5 * lost);
+}
+
+TEST_F(TapTest, TellsOfASendWithItsTimes) {
+  TappedConnection c;
+  tap_a_send(waiting_, c);
+  const auto sends = only(take(waiting_), QueuedKind::sent);
+  ASSERT_EQ(sends.size(), 1u);
+  EXPECT_EQ(sends[0].head.offset, 0u);
+  EXPECT_EQ(sends[0].head.length, 3u);
+  QueuedTimes times;
+  std::memcpy(&times, sends[0].payload.data(), sizeof(times));
+  EXPECT_EQ(times.due_ns, 5);
+  EXPECT_EQ(times.sent_ns, 7);
+  EXPECT_EQ(sends[0].payload.substr(sizeof(times)), "target");
+  EXPECT_EQ(waiting_.lost_sends(), 0u);
+}
+
+TEST_F(TapTest, SendsOfBytesThatAreSkippedAreCounted) {
+  TappedConnection c;
+  open(skipping_, c);
+  fill_by_skipping(skipping_, c);
+  skipping_.sent(c, skipping_.now(), Send{0, 0, c.length[0], 0, 0, "us"});
+  EXPECT_EQ(skipping_.lost_sends(), 1u);
+  EXPECT_TRUE(only(take(skipping_), QueuedKind::sent).empty());
+}
+
+TEST_F(TapTest, SendsWithoutRoomAreCountedAndNeverOverflow) {
+  TappedConnection c;
+  open(skipping_, c);
+  fill_by_reading_until_no_room(skipping_, c);
+  size_t told = 0;
+  while (skipping_.lost_sends() == 0) {
+    skipping_.sent(c, skipping_.now(), Send{0, 0, 1, 0, 0, "dependency"});
+    ++told;
+    ASSERT_LE(skipping_.queue().used_bytes(), queue_bytes);
+  }
+  skipping_.closed(c, skipping_.now(), CloseHow::error, ClosedBy::us, std::string(600, 'e'));
+  const auto taken = take(skipping_);
+  EXPECT_EQ(only(taken, QueuedKind::sent).size(), told - 1);
+  EXPECT_EQ(taken.back().head.kind, QueuedKind::closed);
 }
 
 // Random traffic of many connections against a queue that is emptied now and then: the chunks and

@@ -145,6 +145,24 @@ TEST_P(FailingDisk, ThatRecoversLeavesExactGaps) {
   }
 }
 
+TEST_P(FailingDisk, CountsTheSendsThatItCosts) {
+  TapeSink sink(writer(), 1);
+  Speaker speaker(sink, 1);
+  speaker.open();
+  sink.event(++speaker.now_ns, Send{1, 0, 0, 1, 2, "us"});
+  disk_.fill();
+  while (!sink.failing()) speaker.say(60'000);
+  EXPECT_EQ(sink.sends_not_recorded(), 0u);
+  sink.event(++speaker.now_ns, Send{1, 0, 0, 1, 2, "us"});
+  EXPECT_EQ(sink.sends_not_recorded(), 1u);
+  disk_.free();
+  speaker.now_ns += second_ns;
+  sink.tick(speaker.now_ns);
+  speaker.close_all();
+  EXPECT_FALSE(sink.finish(++speaker.now_ns, Trailer()));
+  EXPECT_EQ(tell_tape(disk_ / "t.tape").connections.at(1).sends.size(), 1u);
+}
+
 TEST_P(FailingDisk, IsTriedAgainEachSecondAndNotMoreOften) {
   TapeSink sink(writer(), 1);
   Speaker speaker(sink, 1);

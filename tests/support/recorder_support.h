@@ -25,6 +25,8 @@ class CountingBell : public RecorderBell {
 // One connection as a tape tells it. Gaps are zeros in the bytes.
 struct ToldConnection {
   bool opened = false;
+  ConnectionId recorded = 0;
+  std::vector<Send> sends;
   bool connected = false;
   bool closed = false;
   Closed end;
@@ -65,6 +67,7 @@ struct Teller {
   void operator()(const Opened& e) const {
     EXPECT_FALSE(of(e.connection).opened) << "opened twice";
     of(e.connection).opened = true;
+    of(e.connection).recorded = e.recorded_connection;
   }
   void operator()(const Connected& e) const { of(e.connection).connected = true; }
   void operator()(const Chunk& e) const {
@@ -80,6 +83,7 @@ struct Teller {
     of(e.connection).end = e;
   }
   void operator()(const Exchange& e) const { of(e.connection).exchanges.push_back(e); }
+  void operator()(const Send& e) const { of(e.connection).sends.push_back(e); }
   void operator()(const Stall& e) const { tape.stalls.push_back(e); }
   void operator()(const Trailer& e) const { tape.trailers.push_back(e); }
   void operator()(const Gap& e) const {
