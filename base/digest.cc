@@ -50,6 +50,16 @@ uint64_t xxh3_64(std::span<const std::byte> bytes) {
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
+uint64_t xxh3_64_of_pieces(std::span<const std::span<const std::byte>> pieces) {
+  std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(or_bad_alloc(XXH3_createState()),
+                                                                 &XXH3_freeState);
+  XXH3_64bits_reset(state.get());
+  for (std::span<const std::byte> piece : pieces) {
+    XXH3_64bits_update(state.get(), piece.data(), piece.size());
+  }
+  return XXH3_64bits_digest(state.get());
+}
+
 uint64_t xxh64(std::span<const std::byte> bytes) {
   return XXH64(bytes.data(), bytes.size(), 0);
 }

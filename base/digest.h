@@ -14,6 +14,8 @@
 namespace wiretape {
 
 uint64_t xxh3_64(std::span<const std::byte> bytes);
+// Of the pieces, one after the other.
+uint64_t xxh3_64_of_pieces(std::span<const std::span<const std::byte>> pieces);
 uint64_t xxh64(std::span<const std::byte> bytes);  // seed 0, as zstd's content checksum
 
 // XXH3-128 of bytes that come in pieces. Costs nothing until the first byte comes; one that is

@@ -1,12 +1,14 @@
 // A block is what a crash or a flipped bit can cost: a head that says what is in it, and a zstd
 // frame of its own, so that it can be read without any other block.
 //
-//   +--- head, 64 bytes ------------------------------------+--- zstd frame ---------------+
-//   | skippable magic, 56 | marker | numbers ... | checksum  | compressed or stored records |
+//   +--- head, 72 bytes ------------------------------------+--- zstd frame ---------------+
+//   | skippable magic, 64 | marker | numbers ... | checksum  | compressed or stored records |
 //   +-------------------------------------------------------+------------------------------+
-//                           \____ XXH3-64 ______/
+//                           \____ XXH3-64 ______/       \____ XXH3-64, among the numbers ___/
 //
-// zstd frames carry no length, so without the head nothing could step over a bad one.
+// zstd frames carry no length, so without the head nothing could step over a bad one. zstd's own
+// checksum is of the content, and some bits of a frame can flip without changing that; so the head
+// has one of the frame, and nothing is decompressed before it holds.
 //
 // Storing. A zstd block of type "raw" would be the obvious way, but stock zstd hands out what is
 // there of a torn raw block, and half a record makes protoc refuse the whole tape. Of a torn
@@ -139,6 +141,7 @@ BlockHeadBytes encode_head(const BlockHead& head) {
   store_u32(numbers + 20, head.part_tag);
   store_u64(numbers + 24, static_cast<uint64_t>(head.first_ns));
   store_u64(numbers + 32, static_cast<uint64_t>(head.last_ns));
+  store_u64(numbers + 40, head.stored_checksum);
   store_u64(out.data() + at_checksum,
             xxh3_64(Bytes(out).subspan(at_marker, at_checksum - at_marker)));
   return out;
@@ -156,6 +159,7 @@ std::optional<BlockHead> decode_head(Bytes bytes) {
   head.part_tag = load_u32(bytes, at_numbers + 20);
   head.first_ns = static_cast<int64_t>(load_u64(bytes, at_numbers + 24));
   head.last_ns = static_cast<int64_t>(load_u64(bytes, at_numbers + 32));
+  head.stored_checksum = load_u64(bytes, at_numbers + 40);
   if (!in_bounds(head)) return std::nullopt;
   return head;
 }
@@ -207,6 +211,10 @@ BlockPacker::Frame BlockPacker::pack(const BlockBuffer& block, int level) {
   return store(block);
 }
 
+uint64_t BlockPacker::Frame::checksum() const {
+  return xxh3_64_of_pieces(pieces);
+}
+
 BlockPacker::Frame BlockPacker::store(const BlockBuffer& block) {
   Bytes content = block.padded();
   auto literals = static_cast<uint32_t>(padding_literals + block.size());
@@ -247,6 +255,7 @@ BlockUnpacker::~BlockUnpacker() = default;
 
 Result<Bytes> BlockUnpacker::unpack(Bytes frame, const BlockHead& head) {
   assert(head.raw_bytes <= format::block_readable_bytes_max);
+  if (xxh3_64(frame) != head.stored_checksum) return bad_block("its checksum is wrong");
   // The descriptor's third bit says that there is a checksum; without it nothing would be proven.
   constexpr auto checksum_flag = std::byte{0x04};
   if (frame.size() < 5 || load_u32(frame, 0) != zstd_magic) return bad_block("no zstd frame");

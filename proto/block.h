@@ -21,6 +21,7 @@ struct BlockHead {
   uint32_t part_tag = 0;  // the same in all heads of a part, and most likely in no other part's
   int64_t first_ns = 0;
   int64_t last_ns = 0;
+  uint64_t stored_checksum = 0;  // XXH3-64 of the zstd frame, as it stands in the file
 
   bool operator==(const BlockHead&) const = default;
 };
@@ -69,8 +70,8 @@ class BlockBuffer {
   size_t size_ = 0;
 };
 
-// Makes zstd frames of exactly one compressed block. Level 0 stores, which costs a checksum and no
-// copy; so does what can't be compressed.
+// Makes zstd frames of exactly one compressed block. Level 0 stores, which costs checksums (zstd's
+// of the content, ours of the frame) and no copy; so does what can't be compressed.
 class BlockPacker {
  public:
   BlockPacker();
@@ -83,6 +84,7 @@ class BlockPacker {
     std::array<Bytes, 3> pieces;
     size_t raw_bytes = 0;
     size_t stored_bytes() const { return pieces[0].size() + pieces[1].size() + pieces[2].size(); }
+    uint64_t checksum() const;  // for the head
   };
   Frame pack(const BlockBuffer& block, int level);
 

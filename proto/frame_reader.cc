@@ -5,6 +5,7 @@
 // A frame that is right is handed out. Where none is right there are three ways on, from the surest
 // to the least sure:
 //   1. the head is bad, but a whole zstd frame follows and a frame follows that: one block is lost;
+//      or a magic or index frame is bad, and a frame stands where it ends;
 //   2. search for the next head whose checksum holds, or for a magic frame with such a head behind;
 //   3. nothing until the end of the file: the tail is torn, which is normal.
 // A block whose head is right is never searched, even when the file ends inside it: a recorded tape
@@ -42,7 +43,7 @@ bool has_marker(Bytes bytes, const format::Marker& marker) {
          std::memcmp(bytes.data() + format::frame_head_bytes, marker.data(), marker.size()) == 0;
 }
 
-// zstd has sixteen magic numbers for skippable frames.
+// zstd has sixteen magic numbers for skippable frames. One is ours, the others are anybody's.
 bool is_skippable(Bytes bytes) {
   return bytes.size() >= format::frame_head_bytes && load_u32(bytes, 0) >> 4 == 0x184D2A5;
 }
@@ -117,7 +118,7 @@ Frame FrameReader::next() {
   pending_ = 0;
   if (input_.peek(1).empty()) return EndOfFrames{};
   if (std::optional<Frame> frame = frame_here()) return *std::move(frame);
-  if (std::optional<Frame> block = step_over_block()) return *std::move(block);
+  if (std::optional<Frame> block = step_over_bad()) return *std::move(block);
   return search();
 }
 
@@ -138,9 +139,14 @@ std::optional<Frame> FrameReader::frame_here() {
     complaint_ = "a block head is bad";
     return std::nullopt;
   }
-  if (!is_skippable(at_hand) || has_marker(at_hand, format::magic_marker)) return std::nullopt;
+  if (!is_skippable(at_hand)) return std::nullopt;
+  bool our_magic = load_u32(at_hand, 0) == format::skippable_magic;
+  bool is_index = has_marker(at_hand, format::index_marker);
   size_t length = load_u32(at_hand, 4);
-  return has_marker(at_hand, format::index_marker) ? index_here(length) : foreign_here(length);
+  if (our_magic && is_index) return index_here(length);
+  // One flipped bit must not make a frame of ours a foreign one, which is skipped in silence.
+  if (our_magic || is_index || has_marker(at_hand, format::magic_marker)) return std::nullopt;
+  return foreign_here(length);
 }
 
 std::optional<Frame> FrameReader::block_here(const BlockHead& head) {
@@ -175,16 +181,18 @@ std::optional<Frame> FrameReader::foreign_here(size_t length) {
   return SkippedFrame{input_.offset()};
 }
 
-// A bad head (or none), a whole zstd frame, and a frame behind that.
-std::optional<Frame> FrameReader::step_over_block() {
+// A bad frame of ours with the right length, or a bad head (or none) with its block; and a frame
+// behind that.
+std::optional<Frame> FrameReader::step_over_bad() {
   size_t most = 2 * format::block_head_bytes + format::block_readable_bytes_max;
   Bytes at_hand = input_.peek(most);
-  for (size_t head : {format::block_head_bytes, size_t{0}}) {
+  for (size_t head : {size_t{0}, format::block_head_bytes}) {
     Bytes block = behind(at_hand, head);
     size_t length = block.empty() ? 0 : frame_bytes(block);
     if (length == 0 || !starts_frame(behind(block, length))) continue;
     pending_ = head + length;
-    return BadBytes{input_.offset(), pending_, true, complaint_};
+    bool one_block = !is_skippable(block);
+    return BadBytes{input_.offset(), pending_, one_block, complaint_};
   }
   return std::nullopt;
 }

@@ -66,7 +66,7 @@ struct SkippedFrame {
 struct BadBytes {
   uint64_t file_offset = 0;
   uint64_t count = 0;
-  bool one_block = false;  // it is exactly one block, whose head is bad
+  bool one_block = false;  // it is exactly one block, whose head is bad or missing
   std::string what;
 };
 
@@ -94,7 +94,7 @@ class FrameReader {
   std::optional<Frame> block_here(const BlockHead& head);
   std::optional<Frame> index_here(size_t length);
   std::optional<Frame> foreign_here(size_t length);
-  std::optional<Frame> step_over_block();
+  std::optional<Frame> step_over_bad();
   Frame search();
 
   InputWindow input_;

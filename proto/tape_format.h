@@ -19,7 +19,7 @@ inline constexpr Marker head_marker = {0xF7, 'W', 'T', 'B', 0x1A, 0x0D, 0x0A, 0x
 inline constexpr Marker index_marker = {0xF7, 'W', 'T', 'I', 0x1A, 0x0D, 0x0A, 0x9E};
 
 inline constexpr size_t magic_frame_bytes = frame_head_bytes + marker_bytes + 8;
-inline constexpr size_t block_head_bytes = frame_head_bytes + marker_bytes + 48;
+inline constexpr size_t block_head_bytes = frame_head_bytes + marker_bytes + 56;
 
 inline constexpr size_t block_raw_bytes_max = 128 * 1024 - 1;
 inline constexpr size_t block_readable_bytes_max = 256 * 1024;  // what a reader accepts

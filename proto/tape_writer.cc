@@ -150,7 +150,8 @@ Result<void> TapeWriter::Impl::store_block(Reserve reserve) {
                     records_,
                     part_tag_,
                     first_ns_,
-                    last_ns_};
+                    last_ns_,
+                    frame.checksum()};
   BlockHeadBytes head_bytes = encode_head(head);
   uint64_t at = file_->size();
   std::array<Bytes, 4> pieces = {Bytes(head_bytes), frame.pieces[0], frame.pieces[1],

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -70,6 +71,15 @@ TEST(Digest, PiecesGiveTheSameAsTheWhole) {
     feed_in_pieces(sha_pieces, bytes, random);
     EXPECT_EQ(pieces.digest(), whole.digest()) << count;
     EXPECT_EQ(sha_pieces.hex(), sha_whole.hex()) << count;
+  }
+}
+
+TEST(Digest, Xxh3Of64BitsIsTheSameInPieces) {
+  std::vector<std::byte> bytes = random_bytes(5000, 3);
+  std::span<const std::byte> all(bytes);
+  for (size_t cut : {0, 1, 18, 300, 5000}) {
+    std::array pieces = {all.first(cut), std::span<const std::byte>(), all.subspan(cut)};
+    EXPECT_EQ(xxh3_64_of_pieces(pieces), xxh3_64(all)) << cut;
   }
 }
 

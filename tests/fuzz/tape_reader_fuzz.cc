@@ -31,6 +31,7 @@ std::string tape_of(Bytes records) {
   BlockHead head;
   head.raw_bytes = static_cast<uint32_t>(frame.raw_bytes);
   head.stored_bytes = static_cast<uint32_t>(frame.stored_bytes());
+  head.stored_checksum = frame.checksum();
   std::string out(as_text(encode_magic({tape_format::version, 0})));
   out += as_text(encode_head(head));
   for (Bytes piece : frame.pieces) out += as_text(piece);

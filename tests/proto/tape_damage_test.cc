@@ -228,6 +228,7 @@ std::string tape_of_bad_records(uint64_t blocks, size_t records) {
   for (BlockHead head; head.sequence < blocks; ++head.sequence) {
     head.raw_bytes = static_cast<uint32_t>(frame.raw_bytes);
     head.stored_bytes = static_cast<uint32_t>(frame.stored_bytes());
+    head.stored_checksum = frame.checksum();
     out += as_text(encode_head(head));
     for (Bytes piece : frame.pieces) out += as_text(piece);
   }

@@ -3,7 +3,7 @@
 //   zstd -dc t.tape | protoc --decode=wiretape.v1.Tape proto/tape.proto
 //
 // run as a user would, on whole tapes and on tapes torn anywhere.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <array>
 #include <cstdio>
@@ -72,7 +72,10 @@ TEST_P(StockTools, PrintEveryWholeRecordOfATornTape) {
     size_t cut = 25 + random() % (tape.size() - 25);
     write_file(dir / "t.tape", std::string_view(tape).substr(0, cut));
     size_t records = test::read_tape(dir / "t.tape").records.size();
-    EXPECT_EQ(printed(dir / "t.tape"), records) << "torn at " << cut;
+    // Where a block lacks only (some of) its frame's checksum, zstd hands it out all the same.
+    write_file(dir / "longer.tape", std::string_view(tape).substr(0, cut + 4));
+    size_t unproven = test::read_tape(dir / "longer.tape").records.size();
+    EXPECT_THAT(printed(dir / "t.tape"), testing::AnyOf(records, unproven)) << "torn at " << cut;
     some += records > 0 ? 1 : 0;
   }
   EXPECT_GT(some, 150u);

@@ -141,6 +141,21 @@ TEST(Tape, FramesOfOthersAreSkipped) {
   EXPECT_TRUE(read.findings.whole());
 }
 
+TEST(Tape, FramesWithOurMagicNumberThatAreNoneOfOursAreDamage) {
+  TempDir dir;
+  std::vector<std::string> written = write_sample(dir / "t.tape", {});
+  std::string unknown("\x57\x2A\x4D\x18\x0B\x00\x00\x00hello world", 19);
+  std::string tape = read_file(dir / "t.tape");
+  uint64_t second = list_blocks(dir / "t.tape")->blocks[1].file_offset;
+  write_file(dir / "t.tape", tape.substr(0, second) + unknown + tape.substr(second));
+  Readout read = read_tape(dir / "t.tape");
+  EXPECT_TRUE(read.records == written);
+  ASSERT_EQ(read.damage.size(), 1u);
+  EXPECT_EQ(read.damage[0].file_offset, second);
+  EXPECT_EQ(read.damage[0].file_bytes, unknown.size());
+  EXPECT_EQ(read.damage[0].blocks_lost, 0u);
+}
+
 TEST(Tape, IsReadFromAPipe) {
   TempDir dir;
   std::vector<std::string> written = write_sample(dir / "t.tape", {});
