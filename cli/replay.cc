@@ -86,6 +86,10 @@ void describe(Options& options, ReplayFlags* flags) {
       .required();
   options.custom("--speed", "N|max", "how much faster than recorded (1)",
                  [&run](std::string_view text) { return set_speed(text, run); });
+  options.duration("--from", "leave out what begins earlier on the tape (0s)",
+                   &run.stretch.from_ns);
+  options.duration("--to", "leave out what begins then or later on the tape (its end)",
+                   &run.stretch.to_ns);
   options.integer("--loop", "how often the tape is played, each time behind the time before (1)",
                   &run.loops, 1);
   options.duration("--timeout", "end a connection without progress for so long (30s)",
@@ -97,9 +101,9 @@ void describe(Options& options, ReplayFlags* flags) {
   describe_comparing(options, flags);
   options.mistaken("--upstream", "--target");
   options.mistaken("-t", "--target");
-  options.not_built({"--pace", "--precise", "--clones", "--connections-max", "--from", "--to",
-                     "--filter", "--dry-run", "--set-header", "--remove-header", "--host",
-                     "--rewrite", "--match", "--lateness-max", "--junit", "--html"});
+  options.not_built({"--pace", "--precise", "--clones", "--connections-max", "--filter",
+                     "--dry-run", "--set-header", "--remove-header", "--host", "--rewrite",
+                     "--match", "--lateness-max", "--junit", "--html"});
 }
 
 // Whether both names lead to one file that is there, by whatever path or link.
@@ -129,6 +133,12 @@ std::string contradiction_of_files(const ReplayFlags& flags) {
 std::string contradiction(const ReplayFlags& flags) {
   const std::string& scheme = flags.run.target.scheme;
   if (scheme == "https" || scheme == "tls") return "--target: TLS is not in this version";
+  const Stretch& stretch = flags.run.stretch;
+  if (stretch.from_ns >= stretch.to_ns) {
+    return "--from has to come before --to: nothing lies between them";
+  }
+  const bool all = stretch.from_ns == 0 && stretch.to_ns == INT64_MAX;
+  if (!all && flags.run.loops > 1) return "--loop plays whole tapes: not with --from or --to";
   if (flags.run.timeout_ns == 0) return "--timeout: 0 would end every connection at once";
   return contradiction_of_files(flags);
 }

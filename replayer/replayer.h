@@ -7,6 +7,7 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "replayer/compare.h"
+#include "replayer/excerpt.h"
 #include "replayer/guard.h"
 #include "replayer/pacer.h"
 #include "replayer/report.h"
@@ -19,6 +20,7 @@ struct ReplayOptions {
   Endpoint target;
   Speed speed = Speed::times(1);
   std::string speed_text = "1";               // as the user wrote it
+  Stretch stretch;                            // of the tape, from its first record
   uint64_t loops = 1;                         // how often the tape is gone through
   int64_t timeout_ns = 30 * 1'000'000'000LL;  // without progress
   CompareOptions compare;

@@ -209,7 +209,8 @@ bool nothing_compared(const RunReport& report) {
 bool left_unsent(const RunReport& report) {
   const auto& not_sent = report.tally.not_sent;
   return std::any_of(not_sent.begin(), not_sent.end(), [](const auto& entry) {
-    const bool not_on_the_tape = entry.first == "gap" || entry.first == "damaged_tape";
+    const bool not_on_the_tape =
+        entry.first == "gap" || entry.first == "damaged_tape" || entry.first == "begun_before";
     return entry.second > 0 && !not_on_the_tape;
   });
 }

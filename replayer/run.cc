@@ -50,7 +50,7 @@ Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& tar
       target_(target),
       run_tape_(run_tape),
       compare_(options.compare),
-      schedule_(compare_) {}
+      excerpt_(compare_, options.stretch) {}
 
 Run::~Run() {
   loop_.before_wait(nullptr);
@@ -60,7 +60,7 @@ Result<RunReport> Run::go() {
   auto timer = AbsoluteTimer::create(loop_, [] {});  // to wake the loop is all it is for
   if (!timer) return timer.error();
   timer_.emplace(std::move(*timer));
-  load();
+  if (auto loaded = load(); !loaded) return loaded.error();
   interrupt_.emplace(loop_, SIGINT, [this] { on_signal(); });
   terminate_.emplace(loop_, SIGTERM, [this] { on_signal(); });
   loop_.before_wait([this] {
@@ -75,13 +75,22 @@ Result<RunReport> Run::go() {
 }
 
 // Reads up to the first action, from which all times count.
-void Run::load() {
-  while (!tape_ended_ && schedule_.actions().empty()) read_record();
-  const bool any = !schedule_.actions().empty();
-  const int64_t origin_ns = any ? schedule_.actions().front().time_ns : 0;
+Result<void> Run::load() {
+  while (!tape_ended_ && excerpt_.actions().empty()) read_record();
+  const Stretch& stretch = options_.stretch;
+  const int64_t read_ns = excerpt_.schedule().time_ns();
+  const bool any = !excerpt_.actions().empty();
+  if (!any && tape_ended_ && stretch.from_ns > read_ns) {
+    return Error{ErrorSource::usage,
+                 fmt::format("--from is beyond the end of {}, which is {:.3f} s long", tape_.name(),
+                             static_cast<double>(read_ns) / ns_per_s)};
+  }
+  const int64_t first_ns = any ? excerpt_.actions().front().time_ns : 0;
+  const int64_t origin_ns = stretch.from_ns > 0 ? stretch.from_ns : first_ns;
   end_ns_ = monotonic_ns() + head_start_ns;
   pacer_.emplace(options_.speed, origin_ns, end_ns_);
   context_.emplace(RunContext{*pacer_, compare_, tally_, options_.timeout_ns, monotonic_ns});
+  return {};
 }
 
 void Run::tick() {
@@ -100,7 +109,7 @@ void Run::tick() {
 }
 
 bool Run::is_over() {
-  return failed_ || signals_ > 1 || (tape_ended_ && slots_.empty() && schedule_.actions().empty());
+  return failed_ || signals_ > 1 || (tape_ended_ && slots_.empty() && excerpt_.actions().empty());
 }
 
 void Run::on_signal() {
@@ -132,7 +141,7 @@ void Run::wake_due() {
 bool Run::wants_records() const {
   if (tape_ended_ || context_->queued_bytes >= queued_bytes_max) return false;
   if (options_.speed.is_max() || signals_ > 0) return true;
-  return pacer_->due_ns(schedule_.time_ns()) < monotonic_ns() + read_ahead_ns_max;
+  return pacer_->due_ns(excerpt_.schedule().time_ns()) < monotonic_ns() + read_ahead_ns_max;
 }
 
 // Not while a send is about to be due, unless there is little left to send.
@@ -141,7 +150,7 @@ bool Run::may_read_now() {
   const int64_t now_ns = monotonic_ns();
   if (options_.speed.is_max() || signals_ > 0 || !next_ns || *next_ns > now_ns + send_is_near_ns)
     return true;
-  return pacer_->due_ns(schedule_.time_ns()) < now_ns + read_ahead_ns_min;
+  return pacer_->due_ns(excerpt_.schedule().time_ns()) < now_ns + read_ahead_ns_min;
 }
 
 void Run::read_slice() {
@@ -152,16 +161,21 @@ void Run::read_slice() {
 }
 
 void Run::read_record() {
-  if (const auto* item = tape_.next()) return schedule_.feed(*item);
-  schedule_.finish();
+  if (const auto* item = tape_.next()) {
+    excerpt_.feed(*item);
+    tape_ended_ = excerpt_.is_over();
+    return;
+  }
+  excerpt_.finish();
   tape_ended_ = true;
+  torn_ = tape_.end() == TapeEnd::torn;
   if (tape_.failure()) failed_ = tape_.failure();
 }
 
 void Run::dispatch() {
-  while (!schedule_.actions().empty()) {
-    Action action = std::move(schedule_.actions().front());
-    schedule_.actions().pop_front();
+  while (!excerpt_.actions().empty()) {
+    Action action = std::move(excerpt_.actions().front());
+    excerpt_.actions().pop_front();
     dispatch(std::move(action));
   }
 }
@@ -255,11 +269,21 @@ RunReport Run::report() const {
   for (Difference& difference : report.verdicts.differences) {
     difference.connection = recorded_id(difference.connection);
   }
-  report.blocks_lost = schedule_.blocks_lost();
-  report.damages = schedule_.damages();
-  report.torn = tape_ended_ && tape_.end() == TapeEnd::torn;
-  report.connections_not_recorded = schedule_.connections_not_recorded();
+  report.blocks_lost = excerpt_.schedule().blocks_lost();
+  report.damages = excerpt_.schedule().damages();
+  report.torn = torn_;
+  report.connections_not_recorded = excerpt_.schedule().connections_not_recorded();
+  add_begun_before(report);
   return report;
+}
+
+void Run::add_begun_before(RunReport& report) const {
+  constexpr const char* reason = "begun_before";
+  const uint64_t turns = excerpt_.turns_begun_before();
+  if (turns == 0) return;
+  report.tally.requests_scheduled += turns;
+  report.tally.not_sent[reason] += turns;
+  report.verdicts.not_compared[reason] += excerpt_.connections_begun_before();
 }
 
 }  // namespace wiretape

@@ -17,8 +17,8 @@
 #include "base/result.h"
 #include "base/signal.h"
 #include "replayer/connection.h"
+#include "replayer/excerpt.h"
 #include "replayer/replayer.h"
-#include "replayer/schedule.h"
 #include "replayer/tape_source.h"
 #include "replayer/target_wire.h"
 
@@ -49,7 +49,7 @@ class Run {
     uint64_t closed_before;
   };
 
-  void load();
+  Result<void> load();
   void tick();
   void wake_due();
   void read_slice();
@@ -71,6 +71,7 @@ class Run {
   bool is_over();
   void let_go();
   RunReport report() const;
+  void add_begun_before(RunReport& report) const;
 
   const ReplayOptions& options_;
   Loop& loop_;
@@ -78,7 +79,7 @@ class Run {
   Target& target_;
   RunTape* const run_tape_;
   Compare compare_;
-  Schedule schedule_;
+  Excerpt excerpt_;
   Tally tally_;
   std::optional<Pacer> pacer_;
   std::optional<RunContext> context_;
@@ -92,7 +93,8 @@ class Run {
   std::vector<ConnectionId> finished_;  // to be destroyed in the next tick
   uint64_t closed_ = 0;
   ConnectionId first_id_ = 0;  // of the first to open
-  bool tape_ended_ = false;
+  bool tape_ended_ = false;    // nothing more of it is to be played
+  bool torn_ = false;
   int signals_ = 0;  // seen: 1 stops sending, 2 ends the run
   int64_t end_ns_ = 0;
   std::optional<Error> failed_;

@@ -6,9 +6,11 @@ import json
 import signal
 import time
 
+import pytest
+
 from processes import Process
 from sockets import SocketServer, connect, http_handler, request
-from wiretape import WIRETAPE, assert_all_same, replay, wiretape
+from wiretape import WIRETAPE, assert_all_same, exchanges, replay, wiretape
 
 
 class Replaying(Process):
@@ -107,3 +109,32 @@ def test_an_interrupted_loop_counts_the_laps_that_were_begun(record, tape, tmp_p
     scheduled = report["requests_scheduled"]
     assert scheduled % 4 == 0 and 8 <= scheduled < 100
     assert 4 < report["requests_sent"] == scheduled - report["not_sent"]["stopped"]
+
+
+def test_only_what_begins_between_from_and_to_is_sent(record, tape):
+    record_requests(record, 6, 0.5)  # at about 0, 0.5, ... 2.5 s
+    begin = exchanges(tape)[0]["start_ns"] / 1e9
+    window = ("--from", f"{begin + 0.75:.3f}s", "--to", f"{begin + 1.75:.3f}s")
+    paths = []
+
+    def respond(path):
+        paths.append(path)
+        return f"this is {path}".encode()
+    with SocketServer(http_handler(respond)) as server:
+        outcome = replay(tape, server.address, *window)
+    assert_all_same(outcome)
+    assert paths == ["/2", "/3"]
+    assert outcome.report["requests_scheduled"] == 2 and outcome.report["connections"] == 1
+    assert outcome.report["duration_ns"] < 2e9
+
+
+@pytest.mark.parametrize("options, words", [
+    (("--from", "2s", "--to", "2s"), "before --to"),
+    (("--from", "1h"), "beyond the end"),
+    (("--from", "0s", "--to", "1s", "--loop", "2"), "--loop")])
+def test_a_stretch_that_cannot_be_is_refused(record, tape, options, words):
+    record_requests(record, 1, 0)
+    with answers() as server:
+        outcome = replay(tape, server.address, *options)
+        assert outcome.status == 2 and words in outcome.stderr, outcome
+        assert server.served == 0

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "replayer/connection.h"
-#include "replayer/schedule.h"
+#include "replayer/excerpt.h"
 
 namespace wiretape {
 
@@ -108,6 +108,7 @@ class Simulation {
   const Verdicts& verdicts() const { return compare_.verdicts(); }
   const Compare& compare() const { return compare_; }
   uint64_t queued_bytes() const { return run_.queued_bytes; }
+  bool has_wire(ConnectionId id) const { return wires_.contains(id); }
   ScriptedWire& wire(ConnectionId id) { return *wires_.at(id); }
   bool all_finished() const {
     return std::all_of(connections_.begin(), connections_.end(),
@@ -115,6 +116,7 @@ class Simulation {
   }
 
   bool refuse_connections = false;
+  Stretch stretch;  // of the tape
   int64_t connect_ns = 0;
 
  private:
@@ -241,12 +243,14 @@ inline bool Simulation::next_event() {
 }
 
 inline void Simulation::play(const TapeByHand& tape) {
-  Schedule schedule(compare_);
-  for (const auto& item : tape.items()) schedule.feed(item);
-  schedule.finish();
-  while (!schedule.actions().empty()) {
-    push(std::move(schedule.actions().front()));
-    schedule.actions().pop_front();
+  Excerpt excerpt(compare_, stretch);
+  for (const auto& item : tape.items()) {
+    if (!excerpt.is_over()) excerpt.feed(item);
+  }
+  if (!excerpt.is_over()) excerpt.finish();
+  while (!excerpt.actions().empty()) {
+    push(std::move(excerpt.actions().front()));
+    excerpt.actions().pop_front();
   }
   for (auto& [id, connection] : connections_) connection->run();
   while (next_event()) {
