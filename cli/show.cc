@@ -175,6 +175,9 @@ void ExchangeJson::on_exchange(const ConnectionSummary& connection, const Exchan
   if (!is_it(connection)) return;
   json_.begin_object();
   json_.field("part", connection.part).field("connection", connection.id).field("index", e.index);
+  if (connection.recorded_connection != 0) {
+    json_.field("recorded_connection", connection.recorded_connection);
+  }
   json_.field("start_ns", start_of(e));
   field_or_null(json_, "method", e.has_request, e.method);
   field_or_null(json_, "url", e.has_request, url_of(e, connection));

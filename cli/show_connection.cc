@@ -202,9 +202,15 @@ void ConnectionPrinter::line(std::string_view who, std::string_view what) const 
 }
 
 void ConnectionPrinter::take(ConnectionId id, const Opened& opened) {
-  const std::string upstream = opened.upstream.empty() ? "?" : opened.upstream;
-  line("client", fmt::format("opened connection {}: {} -> {} -> {}", connection_name(part_, id),
-                             opened.client, opened.listener, upstream));
+  const auto known = [](const std::string& name) { return name.empty() ? "?" : name; };
+  const std::string name = connection_name(part_, id);
+  const std::string client = known(opened.client), upstream = known(opened.upstream);
+  if (opened.recorded_connection != 0) {
+    return line("us", fmt::format("opened connection {}: {} -> {}, replaying connection {}", name,
+                                  client, upstream, opened.recorded_connection));
+  }
+  line("client", fmt::format("opened connection {}: {} -> {} -> {}", name, client,
+                             known(opened.listener), upstream));
 }
 
 void ConnectionPrinter::take(ConnectionId, const Connected& connected) {
@@ -252,6 +258,12 @@ void ConnectionPrinter::take(ConnectionId, const ProtocolFound& found) {
   line(speaker(found.direction),
        fmt::format("is {} from byte {} on ({}{}{})", name_of(found.protocol), found.offset,
                    found.reason, found.server_name.empty() ? "" : ", for ", found.server_name));
+}
+
+void ConnectionPrinter::take(ConnectionId, const Send& send) {
+  const int64_t late_ns = std::max<int64_t>(send.sent_ns - send.due_ns, 0);
+  line("us", fmt::format("sent {} bytes from {} on, {} late ({})", send.length, send.offset,
+                         short_time(late_ns), send.cause));
 }
 
 void ConnectionPrinter::take(ConnectionId, const Tls& tls) {

@@ -46,6 +46,7 @@ class ConnectionPrinter : public TapeVisitor {
   void take(ConnectionId id, const Closed& closed);
   void take(ConnectionId id, const Gap& gap);
   void take(ConnectionId id, const ProtocolFound& found);
+  void take(ConnectionId id, const Send& send);
   void take(ConnectionId id, const Tls& tls);
 
   ConnectionChoice choice_;

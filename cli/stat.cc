@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "cli/options.h"
+#include "cli/run_counter.h"
 #include "cli/text.h"
 #include "proto/json.h"
 
@@ -65,6 +66,7 @@ class Counter : public TapeVisitor {
   }
 
   Totals totals;
+  RunCounter run;
   Header header;  // the first part's
   std::vector<ConnectionSummary> connections;
 
@@ -96,6 +98,8 @@ class Counter : public TapeVisitor {
     totals.stalled_ns += stall.duration_ns;
   }
   void take(const Mark&) { ++totals.marks; }
+  void take(const Opened& opened) { run.take(opened); }
+  void take(const Send& send) { run.take(send); }
   template <typename Other>
   void take(const Other&) {}
 
@@ -112,6 +116,7 @@ std::string_view name_of(TapeEnd end) {
 
 void write_connection(JsonWriter& json, const ConnectionSummary& c) {
   json.begin_object().field("part", c.part).field("id", c.id).field("client", c.client);
+  if (c.recorded_connection != 0) json.field("recorded_connection", c.recorded_connection);
   json.field("server", c.server.empty() ? c.upstream : c.server).field("upstream", c.upstream);
   c.opened_ns < 0 ? json.key("opened_ns").null() : json.field("opened_ns", c.opened_ns);
   c.closed_ns < 0 ? json.key("closed_ns").null() : json.field("closed_ns", c.closed_ns);
@@ -145,6 +150,8 @@ void write_totals(JsonWriter& json, const Counter& counter, const TapeFindings& 
   json.field("exchanges_with_credentials", t.exchanges_with_credentials);
   json.field("wall_start_ns", counter.header.wall_start_ns).field("host", counter.header.host);
   json.field("tool_version", counter.header.tool_version);
+  json.field("is_run", counter.run.is_run());
+  if (counter.run.is_run()) counter.run.write(json);
 }
 
 void print_json(const Counter& counter, const TapeFindings& findings, bool with_connections) {
@@ -210,7 +217,11 @@ void print_text(const std::string& path, const Counter& counter, const TapeFindi
   row("recorded",
       fmt::format("{} on {}, by wiretape {}", wall_time_text(counter.header.wall_start_ns),
                   printable(counter.header.host), printable(counter.header.tool_version)));
-  for (const std::string& pair : counter.header.listeners) row("listened on", printable(pair));
+  const bool is_run = counter.run.is_run();
+  for (const std::string& pair : counter.header.listeners) {
+    row(is_run ? "a run of" : "listened on", printable(pair));
+  }
+  if (is_run) row("replayed", counter.run.connections_text());
   for (const std::string& rule : counter.header.redaction) row("redacted by", printable(rule));
   if (t.parts > 1) row("parts", grouped(t.parts));
   row("duration", seconds_text(t.duration_ns) + " s");
@@ -220,6 +231,9 @@ void print_text(const std::string& path, const Counter& counter, const TapeFindi
   row("client to server", grouped(t.length[0]) + " bytes");
   row("server to client", grouped(t.length[1]) + " bytes");
   row("not recorded", grouped(t.gap_bytes) + " bytes");
+  if (is_run) {
+    for (const auto& [name, figures] : counter.run.rows()) row(name, figures);
+  }
   if (t.stalls > 0) {
     row("stalls", fmt::format("{} ({} s)", grouped(t.stalls), seconds_text(t.stalled_ns)));
   }

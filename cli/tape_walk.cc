@@ -168,6 +168,7 @@ void TapeWalk::take(const Opened& opened) {
   ConnectionSummary& summary = live(opened.connection).summary;
   summary.client = opened.client;
   summary.upstream = opened.upstream;
+  summary.recorded_connection = opened.recorded_connection;
   summary.opened_ns = now_ns_;
 }
 

@@ -33,10 +33,11 @@ struct ConnectionSummary {
   uint32_t part = 0;
   ConnectionId id = 0;
   std::string client;
-  std::string upstream;    // as the user named it
-  std::string server;      // the upstream's address; empty when it was never reached
-  int64_t opened_ns = -1;  // -1: the record that says so is lost
-  int64_t closed_ns = -1;  // -1: still open at the end of the tape
+  std::string upstream;                  // as the user named it
+  std::string server;                    // the upstream's address; empty when it was never reached
+  ConnectionId recorded_connection = 0;  // on a run's tape: the one it replays
+  int64_t opened_ns = -1;                // -1: the record that says so is lost
+  int64_t closed_ns = -1;                // -1: still open at the end of the tape
   Protocol protocol = Protocol::unknown;
   std::string server_name;  // SNI, when TLS passed through
   CloseHow how = CloseHow::open;

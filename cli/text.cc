@@ -46,6 +46,13 @@ std::string milliseconds_text(int64_t ns) {
   return fmt::format("{:.{}f}", ms, ms < 10 ? 2 : ms < 100 ? 1 : 0);
 }
 
+std::string short_time(int64_t ns) {
+  const auto value = static_cast<double>(ns);
+  if (ns < ns_per_ms) return fmt::format("{:.0f} us", value / ns_per_us);
+  if (ns < ns_per_s) return fmt::format("{:.1f} ms", value / ns_per_ms);
+  return fmt::format("{:.2f} s", value / ns_per_s);
+}
+
 std::string grouped(uint64_t number) {
   std::string digits = std::to_string(number);
   for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, 1, ',');
@@ -112,7 +119,8 @@ std::string connection_name(uint32_t part, ConnectionId id) {
 
 std::string ends_of(const ConnectionSummary& connection) {
   const std::string& server = connection.upstream.empty() ? connection.server : connection.upstream;
-  std::string text = fmt::format("{} -> {}", connection.client, server);
+  const std::string client = connection.client.empty() ? "?" : connection.client;
+  std::string text = fmt::format("{} -> {}", client, server);
   if (!connection.server_name.empty()) text += fmt::format(" ({})", connection.server_name);
   std::string_view error = connection.error;
   if (error.starts_with(server + ": ")) error.remove_prefix(server.size() + 2);

@@ -22,6 +22,7 @@ void put(fmt::format_string<A...> format, A&&... a) {
 
 std::string seconds_text(int64_t ns);                          // "12.345"
 std::string milliseconds_text(int64_t ns);                     // "1.23", "123"
+std::string short_time(int64_t ns);                            // "12 us", "1.2 ms", "3.45 s"
 std::string grouped(uint64_t number);                          // "1,234,567"
 std::string short_bytes(uint64_t bytes);                       // "999", "1.5K", "12M"
 std::string wall_time_text(int64_t wall_ns);                   // "2026-03-01 12:34:56 UTC"

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "cli/command.h"
+#include "cli/run_counter.h"
 #include "proto/tape_writer.h"
 
 namespace wiretape {
@@ -82,9 +84,10 @@ class LookingTest : public testing::Test {
     const auto written = writer_->write(ms * ns_per_ms, event);
     ASSERT_TRUE(written.ok()) << written.error().message;
   }
-  void open(int64_t ms, ConnectionId id) {
+  void open(int64_t ms, ConnectionId id, ConnectionId recorded = 0) {
     Opened opened;
     opened.connection = id;
+    opened.recorded_connection = recorded;
     opened.client = "127.0.0.1:40000";
     opened.listener = "127.0.0.1:8080";
     opened.upstream = "app:3000";
@@ -123,6 +126,25 @@ class LookingTest : public testing::Test {
     ASSERT_TRUE(finished.ok()) << finished.error().message;
     writer_.reset();
     offsets_.clear();
+  }
+
+  // Recorded connection 7 on connection 1, with an exchange, and again on its replacement, 3.
+  void write_run() {
+    begin();
+    open(10, 1, 7);
+    bytes(11, 1, up, "abc");
+    put(11, Send{1, 0, 3, 11 * ns_per_ms - 40'000, 11 * ns_per_ms, "us"});
+    open(12, 2, 8);
+    put(13, Send{1, 3, 5, 10 * ns_per_ms, 13 * ns_per_ms, "target"});
+    put(13, Send{1, 8, 5, 11 * ns_per_ms, 13 * ns_per_ms, "target"});
+    put(13, Send{1, 13, 5, 11 * ns_per_ms, 13 * ns_per_ms, "a later version's cause"});
+    Exchange e;
+    e.connection = 1;
+    e.has_request = true;
+    put(14, e);
+    open(15, 3, 7);
+    for (const ConnectionId id : {1, 2, 3}) close(16, id, Protocol::opaque);
+    finish(20);
   }
 
   // Connection 1: one GET. Connection 2: opaque. Connection 3: refused.
@@ -427,6 +449,66 @@ TEST_F(LookingTest, StatSaysThatATapeIsBeingWritten) {
   EXPECT_EQ(json::parse(seen.out)["end"], "being_written");
   EXPECT_THAT(seen.err, HasSubstr("still being written"));
   EXPECT_THAT(run(verify_main, {tape_}).out, HasSubstr("being written"));
+}
+
+// --- a run's tape ---
+
+TEST_F(LookingTest, StatTellsARunWithHowTrueToTimeItWas) {
+  write_run();
+  const json t = json::parse(run(stat_main, {tape_, "--connections", "--json"}).out);
+  EXPECT_EQ(t["is_run"], true);
+  EXPECT_EQ(t["connections_replaying"], 3);
+  EXPECT_EQ(t["recorded_connections"], 2);
+  EXPECT_EQ(t["sends"], 4);
+  EXPECT_EQ(t["lateness_ns"]["max"], 3 * ns_per_ms);
+  EXPECT_EQ(t["lateness_by_cause"]["target"]["max"], 3 * ns_per_ms);
+  EXPECT_EQ(t["lateness_by_cause"]["us"]["max"], 40'000);
+  EXPECT_EQ(t["sends_by_cause"], json({{"us", 1}, {"target", 2}, {"dependency", 0}, {"limit", 0}}));
+  EXPECT_EQ(t["connection_list"][0]["recorded_connection"], 7);
+  EXPECT_EQ(t["connection_list"][2]["recorded_connection"], 7);
+}
+
+TEST_F(LookingTest, StatTextTellsARunFromARecording) {
+  write_run();
+  const std::string run_text = run(stat_main, {tape_}).out;
+  EXPECT_THAT(run_text, AllOf(HasSubstr("a run of"), Not(HasSubstr("listened on")),
+                              HasSubstr("2 recorded connections, on 3\n"), HasSubstr("40 us"),
+                              HasSubstr("by target"), Not(HasSubstr("by limit"))));
+  write_example();
+  EXPECT_THAT(run(stat_main, {tape_}).out, AllOf(HasSubstr("listened on"), Not(HasSubstr("late"))));
+  const json recording = json::parse(run(stat_main, {tape_, "--json"}).out);
+  EXPECT_EQ(recording["is_run"], false);
+  EXPECT_FALSE(recording.contains("sends"));
+}
+
+// A cause of a later version counts among all sends; ids are no sizes.
+TEST_F(LookingTest, StatTrustsNoNumberOfARun) {
+  begin();
+  for (const ConnectionId recorded : {RunCounter::recorded_max, RunCounter::recorded_max + 1,
+                                      std::numeric_limits<ConnectionId>::max()}) {
+    open(10, recorded, recorded);
+  }
+  put(11, Send{1, 0, 1, 9 * ns_per_s, 1, "us"});
+  put(11, Send{1, 0, 1, 0, std::numeric_limits<int64_t>::max(), "the moon"});
+  finish(12);
+  const json t = json::parse(run(stat_main, {tape_, "--json"}).out);
+  EXPECT_EQ(t["connections_replaying"], 3);
+  EXPECT_EQ(t["recorded_connections"], 1);
+  EXPECT_EQ(t["sends"], 2);
+  EXPECT_EQ(t["lateness_by_cause"]["us"]["max"], 0);
+  EXPECT_EQ(t["lateness_ns"]["max"], std::numeric_limits<int64_t>::max());
+}
+
+TEST_F(LookingTest, ShowNamesTheRecordedConnection) {
+  write_run();
+  const std::string out = run(show_main, {tape_, "--connection", "1"}).out;
+  EXPECT_THAT(out, HasSubstr("opened connection 1: 127.0.0.1:40000 -> app:3000, replaying "
+                             "connection 7\n"));
+  EXPECT_THAT(out, HasSubstr("sent 3 bytes from 0 on, 40 us late (us)"));
+  const json e = json::parse(lines_of(run(show_main, {tape_, "--json"}).out).at(0));
+  EXPECT_EQ(e["recorded_connection"], 7);
+  write_example();
+  EXPECT_FALSE(json::parse(run(show_main, {tape_, "--json"}).out).contains("recorded_connection"));
 }
 
 // --- verify ---
