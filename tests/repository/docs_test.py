@@ -16,7 +16,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("tests/*
 
 LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
 FILE = re.compile(
-    r"`((?:base|proto|recorder|proxy|replayer|cli|docs|scripts|tests|cmake)/[\w./-]+)`")
+    r"`((?:base|proto|recorder|proxy|replayer|cli|docs|scripts|docker|tests|cmake)/[\w./-]+)`")
 COMMAND = re.compile(r"\bwiretape (record|replay|show|stat|verify)\b([^`\n]*)")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 
