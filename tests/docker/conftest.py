@@ -16,6 +16,9 @@ def peers():
 
 @pytest.fixture
 def network():
-    containers.wire(["wiretape", "server", "client"])
+    names = ["wiretape", "server", "client"]
+    containers.wire(names)
     yield
+    for name in names:  # what a failed test has left running
+        containers.Service(name).stop()
     containers.unwire()

@@ -145,6 +145,7 @@ class Service:
     def start(self, command):
         STATE.mkdir(parents=True, exist_ok=True)
         self.status.unlink(missing_ok=True)
+        self.pid.unlink(missing_ok=True)
         keep_status = ["sh", "-c", 'echo $$ >"$1"; status=$2; shift 2; "$@"; echo $? >"$status"',
                        "sh", str(self.pid), str(self.status)]
         with self.log.open("w") as log:
