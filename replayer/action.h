@@ -29,13 +29,19 @@ struct Action {
   Kind kind = Kind::send;
   ConnectionId connection = 0;
   int64_t time_ns = 0;  // when it happened, on the tape's clock
+  // What it followed: when the last response before it was complete, or the server's turn over, or
+  // the connection opened. The difference is the client's think time.
+  int64_t after_ns = 0;
   Gate gate;
-  bool begins_unit = false;   // the first bytes of a request or a turn, or the end: the gate counts
-  bool opaque = false;        // by turns
-  bool upgraded = false;      // opaque only because the recorded server agreed to it
-  bool server_ended = false;  // the recorded server had sent FIN before
-  uint64_t requests = 0;      // HTTP requests that begin in `bytes`
-  uint64_t turns = 0;         // 1: an opaque turn begins
+  bool begins_unit = false;  // the first bytes of a request or a turn, or the end: the gate counts
+  // The first bytes of a body that the recorded client held back until it was told to continue
+  // (RFC 9110 section 10.1.1).
+  bool after_continue = false;
+  bool opaque = false;         // by turns
+  bool upgraded = false;       // opaque only because the recorded server agreed to it
+  bool server_ended = false;   // the recorded server had sent FIN before
+  uint64_t requests = 0;       // HTTP requests that begin in `bytes`
+  uint64_t turns = 0;          // 1: an opaque turn begins
   uint64_t closed_before = 0;  // open: connections that had ended before
   std::string reason;          // abandon: why the rest can't be sent
   std::vector<std::byte> bytes;

@@ -1,20 +1,21 @@
 // A replayed connection is a queue of actions and a loop that carries out the one at the front as
-// soon as nothing holds it: not the clock, not its gate, not a socket that is still connecting or
+// soon as nothing holds it: not the clock, not its gate, not a link that is still connecting or
 // has not taken the last bytes. Whatever happens (a wake-up, an answer, an end) runs that loop.
 //
-//   Schedule -> push() -> [queue] -> step(): due? gate? -> Wire -> target
-//                                      ^                     |
-//                                      +---- on_read() <-----+-> Conversation, Compare
+//   Schedule -> push() -> [queue] -> step(): gate? due? -> Link: Wire -> target
+//                                      ^                           |
+//                                      +---- on_read() <-----------+-> Conversation, Compare
 //
-// A gate opens when the target has completed as many final responses as the recorded server had,
-// or its turn has the recorded length. Servers answer with other lengths, so a turn is also over
-// after some bytes and then quiet. When more came than recorded, it may be the beginning of the
-// next turn (we are late) or a longer answer; as long as the surplus is smaller than the next
-// turn, it counts for that one. Were it to fill it wholly, our own turn would have been answered
-// before it was sent, so then only what comes afterwards counts, or quiet.
+// A gate opens when as many requests are done as the recorded server had answered, or when the
+// server's turn is over (turn_gate). The numbers count over all links, so a request that failed
+// opens the gates that waited for it.
 //
-// Nothing hangs: whoever waits for the target is woken after timeout_ns without progress and ends.
-// A connection that ended goes on taking actions, only to account for them, until its last one.
+// Links come and go. A target may close one that the recorded server kept open; HTTP requests that
+// were not sent yet go out on another, which is made when the first of them is due. Opaque bytes
+// can't: their meaning depends on what went before. Nothing is sent twice.
+//
+// Nothing hangs: whoever waits for the target is woken after timeout_ns without progress, and the
+// link is given up.
 #include "replayer/connection.h"
 
 #include <algorithm>
@@ -22,9 +23,14 @@
 #include <utility>
 
 namespace wiretape {
+namespace {
 
-Connection::Connection(ConnectionId id, RunContext& run, const MakeWire& make_wire)
-    : id_(id), run_(run), wire_(make_wire(*this)), conversation_(id, *this) {}
+constexpr int64_t continue_wait_ns_max = ns_per_s;
+
+}  // namespace
+
+Connection::Connection(ConnectionId id, RunContext& run, MakeWire make_wire)
+    : id_(id), run_(run), make_wire_(std::move(make_wire)), ledger_(id, run) {}
 
 Connection::~Connection() {
   run_.pacer.forget(id_);
@@ -32,92 +38,208 @@ Connection::~Connection() {
 
 void Connection::push(Action action) {
   assert(!finished_);
-  if (!stop_reason_.empty()) action.bytes = {};
+  if (stopping()) action.bytes = {};
   run_.tally.requests_scheduled += action.units();
   run_.queued_bytes += sizeof(Action) + action.bytes.size();
   queue_.push_back(std::move(action));
 }
 
-void Connection::run() {
-  if (running_ || finished_) return;
-  running_ = true;
-  while (!queue_.empty() && step()) {
-  }
-  running_ = false;
-  assert(outcomes_ <= requests_sent_);
-  if (finished_ && on_finished_) on_finished_();
+void Connection::limit_lifted() {
+  const int64_t now_ns = run_.now_ns();
+  assert(!queue_.empty() && queue_.front().kind == Action::Kind::open);
+  lateness_before_ns_ = std::max<int64_t>(now_ns - due_ns(queue_.front()), 0);
+  cause_before_ = Cause::limit;
+  held_until(now_ns);
 }
 
 void Connection::stop_sending(const std::string& reason) {
-  if (state_ == State::ended) return;
+  assert(!reason.empty());
+  if (finished_ || stopping()) return;
   stop_reason_ = reason;
-  if (state_ == State::connecting) return cut_off(reason);
-  if (state_ == State::waiting) end(reason);
   run();
 }
 
-void Connection::cut_off(const std::string& reason) {
-  if (state_ == State::connecting || state_ == State::open) {
-    wire_->gives_up(reason);
-    wire_->close();
+void Connection::run() {
+  if (running_ || finished_) return;
+  running_ = true;
+  while ((!queue_.empty() || (stopping() && link_)) && step()) {
   }
-  end(reason);
+  running_ = false;
+  if (finished_ && on_finished_) on_finished_();
+}
+
+void Connection::cut_off(const std::string& reason) {
+  stop_sending(reason);
+  lose(reason);
   run();
 }
 
 // Deals with the action at the front; false when it has to wait.
 bool Connection::step() {
+  if (stopping() && link_) return wind_up() != Next::wait;
   Action& action = queue_.front();
-  if (state_ == State::ended) {
+  if (is_moot(action)) {
     discard(action);
     return true;
   }
-  if (!may_go(action)) return state_ == State::ended;
-  perform(action);
-  return true;
+  const Next next = link_ ? on_link(action) : without_link(action);
+  if (next == Next::go) perform(action);
+  return next != Next::wait;
 }
 
-bool Connection::may_go(const Action& action) {
-  if (!stop_reason_.empty()) return wind_up(action);
-  const int64_t now_ns = run_.now_ns();
-  const int64_t due_ns = run_.pacer.due_ns(action.time_ns);
-  if (state_ == State::connecting || flushing_) {
-    wait_for_target(0, INT64_MAX);
-    return false;
+// Whether it can't, or need not, be carried out any more.
+bool Connection::is_moot(const Action& action) const {
+  if (dropping_body_ && action.kind == Action::Kind::send && !action.begins_unit) return true;
+  if (link_) return false;
+  if (dead_ || stopping()) return true;
+  if (action.kind == Action::Kind::open) return false;
+  const bool is_request = action.requests > 0 && !action.opaque;
+  return !is_request || failed_with_connect_ || due_ns(action) <= failed_connect_ns_;
+}
+
+// A connection that was opened and has lost its link, or was not opened yet.
+Connection::Next Connection::without_link(const Action& action) {
+  const int64_t due = due_ns(action);
+  if (run_.now_ns() < due) {
+    run_.pacer.wake(id_, due);
+    return Next::wait;
   }
+  if (action.kind == Action::Kind::open) return Next::go;
+  ++run_.tally.reconnects;
+  connect();
+  return Next::again;
+}
+
+Connection::Next Connection::on_link(const Action& action) {
+  if (!link_->connected || link_->flushing) return wait_for_target(0, INT64_MAX);
   if (cannot_follow(action)) {
-    give_up(target_ended_ ? "closed_by_target" : "upgrade_refused");
-    return false;
+    lose("closed_by_target");
+    return Next::again;
   }
-  if (action.begins_unit && !gate_passed_ && !gate_opens(action)) {
-    gate_held_ = true;
-    return false;
+  if (!gate_passed_) {
+    const Next next = pass_gate(action);
+    if (next != Next::go) return next;
   }
-  const int64_t paced_ns = std::max(due_ns, paced_due_ns(action));
-  if (now_ns < paced_ns) {
-    run_.pacer.wake(id_, paced_ns);
-    return false;
+  const int64_t due = due_ns(action);
+  const int64_t paced = std::max(due, paced_due_ns(action));
+  if (run_.now_ns() < paced) {
+    run_.pacer.wake(id_, paced);
+    return Next::wait;
   }
-  send_due_ns_ = run_.pacer.speed().is_max() ? run_.now_ns() : due_ns;
-  send_paced_ = paced_ns > due_ns;
-  return true;
+  if (link_->retired && action.requests > 0 && !link_->conversation.upgraded()) {
+    lose("closed_by_target");
+    return Next::again;
+  }
+  send_due_ns_ = run_.pacer.speed().is_max() ? run_.now_ns() : due;
+  send_paced_ = paced > due;
+  return Next::go;
 }
 
-// Ends when what was asked is answered: the gate of what would be next says so of a turn. Half a
-// request will never be answered.
-bool Connection::wind_up(const Action& action) {
-  const bool half_sent = action.kind == Action::Kind::send && !action.begins_unit;
-  const bool answered = action.ends_connection() || outcomes_ == requests_sent_;
-  if (flushing_ || (!half_sent && !answered)) {
-    wait_for_target(0, INT64_MAX);
-  } else if (half_sent || gate_opens(action)) {
-    give_up(stop_reason_);
+// Answers under way are collected, then the link goes. Half a request will never be answered; a
+// turn is over when the gate of what would be next says so.
+Connection::Next Connection::wind_up() {
+  const Action* next = queue_.empty() ? nullptr : &queue_.front();
+  const bool half_sent = next && next->kind == Action::Kind::send && !next->begins_unit;
+  if (!link_->connected || link_->target_ended || half_sent || !ledger_.waits()) {
+    lose(stop_reason_);
+    return Next::again;
   }
-  return false;
+  if (ledger_.done() < ledger_.next() || link_->flushing || !next) {
+    return wait_for_target(0, INT64_MAX);
+  }
+  const auto state = link_->turns.check(*next, seen(), 0, run_.now_ns());
+  if (state == TurnGate::State::closed) {
+    return wait_for_target(0, link_->turns.quiet_at_ns(*next, seen()));
+  }
+  ledger_.turn_answered(link_->last_received_ns);
+  return Next::again;
 }
 
-int64_t Connection::due_of(const Action& action) const {
-  return stop_reason_.empty() ? run_.pacer.due_ns(action.time_ns) : 0;
+// What the recorded server would still have listened to, and this target does not.
+bool Connection::cannot_follow(const Action& action) const {
+  return action.kind == Action::Kind::send && link_->target_ended && !action.server_ended;
+}
+
+// ---------------------------------------------------------------------------------- gates
+
+Connection::Next Connection::pass_gate(const Action& action) {
+  Next next = Next::go;
+  const int64_t now_ns = run_.now_ns();
+  int64_t opened_ns = link_->last_received_ns;
+  if (action.after_continue) {
+    next = pass_continue();
+  } else if (action.begins_unit && !link_->target_ended) {
+    const int64_t due = run_.pace == Pace::think ? 0 : due_ns(action);
+    // Where no request is under way there is nothing to wait for, whatever the tape counted.
+    if (responses() < action.gate.responses && ledger_.done() < ledger_.next()) {
+      next = wait_for_target(due, INT64_MAX);
+    } else {
+      const auto state = link_->turns.check(action, seen(), due, now_ns);
+      if (state == TurnGate::State::closed) {
+        next = wait_for_target(due, link_->turns.quiet_at_ns(action, seen()));
+      }
+      if (state == TurnGate::State::open_by_quiet) {
+        ++run_.tally.gates_by_quiet;
+        opened_ns = now_ns;
+      }
+    }
+  }
+  if (next != Next::go) {
+    gate_held_ = link_ != nullptr;
+    return next;
+  }
+  if (upgrade_was_refused(action)) {
+    die("upgrade_refused");
+    return Next::again;
+  }
+  if (action.begins_unit && link_->last_received_ns >= unit_began_ns_) {
+    ledger_.turn_answered(link_->last_received_ns);
+  }
+  gate_passed_ = true;
+  if (gate_held_) held_until(action.after_continue ? now_ns : opened_ns);
+  return Next::go;
+}
+
+// A body that was held back until the recorded server said 100 (Continue). When this one says
+// something final instead, the body is not sent (RFC 9110 section 10.1.1).
+Connection::Next Connection::pass_continue() {
+  assert(ledger_.next() > 0);
+  const uint64_t request = ledger_.next() - 1;
+  if (link_->finals_begun > request) {
+    dropping_body_ = true;
+    link_->retired = true;
+    return Next::again;
+  }
+  const int64_t patience_ends_ns = last_accepted_ns_ + continue_wait_ns_max;
+  if (link_->told_to_go_on > request || run_.now_ns() >= patience_ends_ns) return Next::go;
+  return wait_for_target(0, patience_ends_ns);
+}
+
+bool Connection::upgrade_was_refused(const Action& action) const {
+  return action.kind == Action::Kind::send && action.upgraded && action.begins_unit &&
+         !link_->conversation.upgraded();
+}
+
+// Final responses that nobody waits for any more, over all links.
+uint64_t Connection::responses() const {
+  return std::max(ledger_.done(), link_->first_request + link_->conversation.responses());
+}
+
+TurnGate::Seen Connection::seen() const {
+  const Conversation& c = link_->conversation;
+  return {c.length(Direction::server_to_client), c.upgraded() ? c.last_response_end() : 0,
+          link_->last_received_ns};
+}
+
+// ---------------------------------------------------------------------------------- times
+
+int64_t Connection::due_ns(const Action& action) const {
+  const Speed& speed = run_.pacer.speed();
+  if (action.kind == Action::Kind::open && open_due_ns_ >= 0) return open_due_ns_;
+  const bool follows = run_.pace == Pace::think && action.kind != Action::Kind::open;
+  if (!follows) return run_.pacer.due_ns(action.time_ns);
+  if (!action.begins_unit) return paced_due_ns(action);
+  return answered_ns_ + speed.scale(action.time_ns - action.after_ns);
 }
 
 // Inside a request or a turn, gaps are kept from its actual beginning: catching up happens only
@@ -127,122 +249,75 @@ int64_t Connection::paced_due_ns(const Action& action) const {
   return unit_began_ns_ + run_.pacer.speed().scale(action.time_ns - unit_recorded_ns_);
 }
 
-// What the recorded server would still have listened to, and this target does not.
-bool Connection::cannot_follow(const Action& action) {
-  if (action.kind != Action::Kind::send) return false;
-  if (target_ended_ && !action.server_ended) return true;
-  return action.upgraded && action.begins_unit &&
-         conversation_.responses() >= action.gate.responses && !conversation_.upgraded();
-}
-
-bool Connection::gate_opens(const Action& action) {
-  const int64_t due_ns = due_of(action);
-  const bool answered = conversation_.responses() >= action.gate.responses;
-  if (!target_ended_ && !answered) {
-    wait_for_target(due_ns, INT64_MAX);
-    return false;
-  }
-  if (!target_ended_ && !turn_is_over(action)) {
-    const bool quiet_counts = turn_received() > 0;
-    wait_for_target(due_ns, quiet_counts ? quiet_since_ns() + action.gate.quiet_ns : INT64_MAX);
-    return false;
-  }
-  turn_answered();
-  gate_passed_ = true;
-  if (gate_held_) held_back();
-  return true;
-}
-
-uint64_t Connection::turn_received() const {
-  const uint64_t before =
-      conversation_.upgraded() ? std::max(consumed_, conversation_.last_response_end()) : consumed_;
-  const uint64_t length = conversation_.length(Direction::server_to_client);
-  return length - std::min(length, before);
-}
-
-int64_t Connection::quiet_since_ns() const {
-  return std::max(last_received_ns_, unit_began_ns_);
-}
-
-bool Connection::turn_is_over(const Action& action) {
-  const uint64_t expected = action.gate.turn_bytes;
-  const uint64_t length = conversation_.length(Direction::server_to_client);
-  if (expected == 0) return true;
-  const uint64_t received = turn_received();
-  const uint64_t afterwards = length - received_at_send_;
-  const bool surplus_fills_it = received - std::min(received, afterwards) >= expected;
-  const uint64_t counted = surplus_fills_it ? afterwards : received;
-  const bool lingers = action.kind == Action::Kind::close && action.server_ended;
-  if (counted >= expected && !lingers) {
-    consumed_ = length - (counted - expected);
-    return true;
-  }
-  const int64_t over_ns = std::max(quiet_since_ns() + action.gate.quiet_ns, due_of(action));
-  if (received == 0 || run_.now_ns() < over_ns) return false;
-  if (counted < expected) ++run_.tally.gates_by_quiet;
-  consumed_ = length;
-  return true;
+// What comes next in this request or turn keeps its recorded distance to here.
+void Connection::pace_from(int64_t recorded_ns) {
+  unit_recorded_ns_ = recorded_ns;
+  unit_began_ns_ = run_.now_ns();
 }
 
 // Asks to be woken at `or_until_ns`, but not before it is due, and when the target's time is up.
-void Connection::wait_for_target(int64_t due_ns, int64_t or_until_ns) {
-  const int64_t now_ns = run_.now_ns();
+Connection::Next Connection::wait_for_target(int64_t due_ns, int64_t or_until_ns) {
   const int64_t give_up_ns = std::max(progress_ns_, due_ns) + run_.timeout_ns;
-  if (now_ns >= give_up_ns) {
-    stream_failure_ = "timeout";
-    give_up("timeout");
-    return;
+  if (run_.now_ns() >= give_up_ns && !link_->connected) {
+    fail_connect("timed out");
+    return Next::again;
+  }
+  if (run_.now_ns() >= give_up_ns) {
+    const bool opaque = !queue_.empty() && queue_.front().opaque;
+    lose("timeout");
+    if (opaque) stream_failure_ = "timeout";
+    return Next::again;
   }
   run_.pacer.wake(id_, std::min(give_up_ns, std::max(or_until_ns, due_ns)));
+  return Next::wait;
 }
 
-void Connection::held_back() {
-  held_until_ns_ = run_.now_ns();
-}
+// ---------------------------------------------------------------------------------- actions
 
 void Connection::perform(Action& action) {
   progress_ns_ = run_.now_ns();
   switch (action.kind) {
     case Action::Kind::open:
-      state_ = State::connecting;
+      opened_ = true;
       ++run_.tally.connections;
       pop();
-      wire_->connect();
-      return;
+      return connect();
     case Action::Kind::send:
-      send(action);
-      return;
+      return send(action);
     case Action::Kind::half_close:
-      conversation_.half_closed(Direction::client_to_server, progress_ns_);
-      wire_->half_close();
-      break;
+      link_->conversation.half_closed(Direction::client_to_server, progress_ns_);
+      link_->wire->half_close();
+      return pop();
     case Action::Kind::abandon:
-      give_up(action.reason);
-      return;
+      return die(action.reason);
     case Action::Kind::close:
     case Action::Kind::reset:
-      action.kind == Action::Kind::reset ? wire_->reset() : wire_->close();
-      end("");
-      return;
+      return hang_up(action.kind == Action::Kind::reset);
   }
-  pop();
+}
+
+void Connection::connect() {
+  assert(!link_ && !dead_);
+  progress_ns_ = run_.now_ns();
+  ConversationListener& told = *this;
+  link_ = std::make_unique<Link>(id_, told, ledger_.next());
+  link_->wire = make_wire_(*this);
+  link_->wire->connect();
 }
 
 void Connection::send(const Action& action) {
-  if (action.begins_unit) {
-    unit_recorded_ns_ = action.time_ns;
-    unit_began_ns_ = progress_ns_;
-    received_at_send_ = conversation_.length(Direction::server_to_client);
-  }
-  requests_sent_ += action.requests;
+  if (action.begins_unit || (action.after_continue && gate_held_)) pace_from(action.time_ns);
+  if (action.begins_unit) link_->turns.turn_begins(seen(), progress_ns_);
+  dropping_body_ = false;
+  ledger_.send(action.requests);
+  if (action.opaque) ledger_.turn_sent(send_due_ns_);
   run_.tally.requests_sent += action.units();
   run_.tally.bytes_sent += action.bytes.size();
-  turn_open_ = action.opaque;
-  turn_ = {0, send_due_ns_, -1};
-  conversation_.chunk(Direction::client_to_server, progress_ns_, action.bytes);
   send_bytes_ = action.bytes.size();
-  flushing_ = !wire_->write(action.bytes);
-  if (!flushing_) sent();
+  send_recorded_ns_ = action.time_ns;
+  link_->conversation.chunk(Direction::client_to_server, progress_ns_, action.bytes);
+  link_->flushing = !link_->wire->write(action.bytes);
+  if (!link_->flushing) sent();
   pop();
 }
 
@@ -252,140 +327,163 @@ void Connection::sent() {
   const int64_t lateness_ns = std::max<int64_t>(now_ns - send_due_ns_, 0);
   const Cause cause = cause_of(lateness_ns);
   run_.tally.add_lateness(lateness_ns, cause);
-  wire_->sent({send_bytes_, send_due_ns_, now_ns, cause});
+  link_->wire->sent({send_bytes_, send_due_ns_, now_ns, cause});
+  ledger_.accepted(now_ns);
+  last_accepted_ns_ = now_ns;
   lateness_before_ns_ = lateness_ns;
-  turn_.sent_ns = now_ns;
-  for (Asked& asked : asked_) {
-    if (asked.sent_ns < 0) asked.sent_ns = now_ns;
-  }
+  cause_before_ = cause;
 }
 
 Cause Connection::cause_of(int64_t lateness_ns) const {
-  if (send_paced_) return Cause::dependency;
+  const Cause inherited = cause_before_ == Cause::limit ? Cause::limit : Cause::dependency;
+  if (send_paced_) return inherited;
   if (held_until_ns_ <= send_due_ns_) return Cause::us;
-  return lateness_before_ns_ > lateness_ns / 2 ? Cause::dependency : Cause::target;
+  return lateness_before_ns_ > lateness_ns / 2 ? inherited : Cause::target;
 }
 
 void Connection::pop() {
   run_.queued_bytes -= sizeof(Action) + queue_.front().bytes.size();
   queue_.pop_front();
-  gate_passed_ = false;
-  gate_held_ = false;
+  gate_passed_ = gate_held_ = failed_with_connect_ = false;
 }
 
+// ---------------------------------------------------------------------------------- the target
+
 void Connection::on_connected() {
-  state_ = State::open;
-  progress_ns_ = run_.now_ns();
-  held_back();
+  link_->connected = true;
+  stream_failure_.clear();
+  progress_ns_ = answered_ns_ = run_.now_ns();
+  held_until(progress_ns_);
   run();
 }
 
 void Connection::on_connect_failed(const std::string& why) {
-  connect_error_ = why;
-  ++run_.tally.connections_failed;
-  stream_failure_ = "connect_failed";
-  end("connect_failed");
+  fail_connect(why);
   run();
 }
 
-void Connection::on_read(Bytes bytes, int64_t) {
-  if (state_ != State::open) return;
-  progress_ns_ = last_received_ns_ = run_.now_ns();
+void Connection::fail_connect(const std::string& why) {
+  if (run_.tally.connections == 1 && run_.tally.reconnects == 0) connect_error_ = why;
+  ++run_.tally.connections_failed;
+  failed_with_connect_ = !queue_.empty() && due_ns(queue_.front()) <= run_.now_ns();
+  lose("connect_failed");
+  stream_failure_ = "connect_failed";
+  failed_connect_ns_ = run_.now_ns();
+  dead_ = run_.pacer.speed().is_max();
+}
+
+void Connection::on_read(Bytes bytes, int64_t arrived_ns) {
+  if (!link_) return;
+  progress_ns_ = run_.now_ns();
+  link_->last_received_ns = arrived_ns;
   run_.tally.bytes_received += bytes.size();
-  conversation_.chunk(Direction::server_to_client, progress_ns_, bytes);
-  const Bytes opaque = conversation_.opaque_part(Direction::server_to_client, bytes);
-  if (!opaque.empty()) run_.compare.replayed_server(id_, opaque);
+  link_->conversation.chunk(Direction::server_to_client, arrived_ns, bytes);
+  const Bytes opaque = link_->conversation.opaque_part(Direction::server_to_client, bytes);
+  if (!opaque.empty()) {
+    answered_ns_ = arrived_ns;
+    run_.compare.replayed_server(id_, opaque);
+  }
   run();
 }
 
 void Connection::on_end() {
-  if (state_ != State::open) return;
+  if (!link_) return;
   progress_ns_ = run_.now_ns();
-  target_ended_ = true;
-  conversation_.half_closed(Direction::server_to_client, progress_ns_);
+  link_->conversation.half_closed(Direction::server_to_client, progress_ns_);
+  link_->target_ended = true;
   run();
 }
 
 void Connection::on_broken(const std::string&) {
-  give_up("closed_by_target");
+  lose("closed_by_target");
   run();
 }
 
 void Connection::on_flushed() {
-  if (!flushing_) return;
-  flushing_ = false;
+  if (!link_ || !link_->flushing) return;
+  link_->flushing = false;
   progress_ns_ = run_.now_ns();
+  held_until(progress_ns_);
+  pace_from(send_recorded_ns_);
   sent();
-  held_back();
   run();
 }
 
+// ---------------------------------------------------------------------------------- requests
+
+// Numbers in a link's conversation begin with each link.
+
 void Connection::on_exchange(uint64_t request, const Exchange& exchange) {
-  if (request >= requests_sent_ || request < outcomes_) return;
-  outcomes_ = request + 1;
-  if (exchange.has_response && exchange.response.complete) {
-    run_.compare.replayed_exchange(id_, request, exchange);
-  } else {
-    run_.compare.exchange_failed(id_, request, reason_.empty() ? "no_answer" : reason_);
-  }
+  ledger_.exchange(link_->first_request + request, exchange, down_reason_);
 }
 
 void Connection::on_request_end(uint64_t request) {
-  asked_.push_back({request, send_due_ns_, -1});
+  ledger_.request_ended(link_->first_request + request, send_due_ns_);
+}
+
+void Connection::on_response_begin(uint64_t request, uint32_t status, bool persistent) {
+  const uint64_t through = link_->first_request + request + 1;
+  if (status == 100) link_->told_to_go_on = through;
+  if (status < 200 && status != 101) return;
+  link_->finals_begun = through;
+  if (!persistent) link_->retired = true;
 }
 
 void Connection::on_response_end(uint64_t request) {
-  ++run_.tally.responses;
-  while (!asked_.empty() && asked_.front().request < request) asked_.pop_front();
-  if (asked_.empty() || asked_.front().request != request) return;  // answered before it was asked
-  const Asked asked = asked_.front();
-  asked_.pop_front();
-  run_.tally.latency_due_ns.add(last_received_ns_ - asked.due_ns);
-  run_.tally.latency_sent_ns.add(asked.sent_ns < 0 ? 0 : last_received_ns_ - asked.sent_ns);
+  answered_ns_ = link_->last_received_ns;
+  ledger_.answered(link_->first_request + request, link_->last_received_ns);
 }
 
-// The server's turn is over, and with it our own.
-void Connection::turn_answered() {
-  if (!turn_open_ || last_received_ns_ < unit_began_ns_) return;
-  turn_open_ = false;
-  ++run_.tally.responses;
-  run_.tally.latency_due_ns.add(last_received_ns_ - turn_.due_ns);
-  run_.tally.latency_sent_ns.add(turn_.sent_ns < 0 ? 0 : last_received_ns_ - turn_.sent_ns);
+// ---------------------------------------------------------------------------------- ends
+
+// The link is gone. What was asked on it and not answered has failed; what is still queued looks
+// for another link.
+void Connection::lose(const std::string& reason) {
+  if (!link_) return;
+  link_->wire->gives_up(reason);
+  link_->wire->close();
+  let_go(reason);
 }
 
-void Connection::give_up(const std::string& reason) {
-  wire_->gives_up(reason);
-  wire_->close();
-  end(reason);
+void Connection::let_go(const std::string& reason) {
+  down_reason_ = reason;
+  link_->conversation.closed(run_.now_ns());
+  ledger_.fail_rest(reason);
+  run_.old_wires.push_back(std::move(link_->wire));
+  link_.reset();
+  gate_passed_ = gate_held_ = false;
+  progress_ns_ = answered_ns_ = run_.now_ns();
 }
 
-// No more bytes go either way; what is still queued will be accounted for.
-void Connection::end(const std::string& reason) {
-  if (state_ == State::ended) return;
-  state_ = State::ended;
-  reason_ = reason;
-  conversation_.closed(run_.now_ns());
-  for (; outcomes_ < requests_sent_; ++outcomes_) {
-    run_.compare.exchange_failed(id_, outcomes_, reason_.empty() ? "no_answer" : reason_);
-  }
+void Connection::die(const std::string& reason) {
+  lose(reason);
+  dead_ = true;
+  down_reason_ = reason;
+}
+
+// As the recorded client did.
+void Connection::hang_up(bool reset) {
+  reset ? link_->wire->reset() : link_->wire->close();
+  let_go(link_->target_ended ? "closed_by_target" : "no_answer");
+  pop();
+  finish();
 }
 
 void Connection::discard(const Action& action) {
-  const std::string& early = stop_reason_.empty() ? reason_ : stop_reason_;
-  const std::string reason = action.kind == Action::Kind::abandon ? action.reason : early;
+  const std::string& ours = stopping() && !dead_ ? stop_reason_ : down_reason_;
+  const std::string reason = action.kind == Action::Kind::abandon ? action.reason : ours;
   if (is_tape_reason(reason)) stream_failure_ = reason;
   if (action.units() > 0) run_.tally.not_sent[reason] += action.units();
   if (action.turns > 0 && stream_failure_.empty()) stream_failure_ = reason;
-  for (uint64_t i = 0; i < action.requests; ++i) {
-    run_.compare.exchange_not_sent(id_, requests_sent_ + requests_unsent_++, reason);
-  }
+  if (action.requests > 0) ledger_.skip(action.requests, reason);
   const bool last = action.ends_connection();
+  if (action.begins_unit) dropping_body_ = false;
   pop();
   if (last) finish();
 }
 
 void Connection::finish() {
-  assert(queue_.empty());
+  assert(queue_.empty() && !link_ && !ledger_.waits());
   finished_ = true;
   run_.pacer.forget(id_);
   run_.compare.replayed_closed(id_, stream_failure_);

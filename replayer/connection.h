@@ -1,5 +1,8 @@
 // One replayed connection: carries out its actions in order, each when it is due and its gate is
-// open, and accounts for every request exactly once.
+// open. It uses one TCP connection to the target at a time (a link) and takes another when the
+// target has closed the one before; what was sent is never sent again.
+//
+// Times are CLOCK_MONOTONIC nanoseconds. Not thread-safe: all on the run's loop.
 #pragma once
 
 #include <cstdint>
@@ -9,29 +12,20 @@
 #include <string>
 
 #include "replayer/action.h"
-#include "replayer/compare.h"
 #include "replayer/conversation.h"
-#include "replayer/pacer.h"
-#include "replayer/tally.h"
+#include "replayer/ledger.h"
+#include "replayer/run_context.h"
+#include "replayer/turn_gate.h"
 #include "replayer/wire.h"
 
 namespace wiretape {
 
-// What all connections of a run share. Everything outlives them.
-struct RunContext {
-  Pacer& pacer;
-  Compare& compare;
-  Tally& tally;
-  int64_t timeout_ns;  // without progress
-  std::function<int64_t()> now_ns;
-  uint64_t queued_bytes = 0;  // what actions not carried out yet take
-};
-
 class Connection final : private WireListener, private ConversationListener {
  public:
+  // Called for each link.
   using MakeWire = std::function<std::unique_ptr<Wire>(WireListener&)>;
 
-  Connection(ConnectionId id, RunContext& run, const MakeWire& make_wire);
+  Connection(ConnectionId id, RunContext& run, MakeWire make_wire);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -42,12 +36,17 @@ class Connection final : private WireListener, private ConversationListener {
   bool has_actions() const { return !queue_.empty(); }
   // Does all that can be done by now, and asks the pacer to be woken for the rest.
   void run();
-  // Begins no further request or turn: waits for the answers under way (as long as the timeout
-  // lets it), then closes. What is still to come is accounted for as not sent, with the reason.
+  // Before run(), when the connection is to open at another moment than the tape says.
+  void open_at(int64_t due_ns) { open_due_ns_ = due_ns; }
+  // It may open now, after a limit on connections kept it from it.
+  void limit_lifted();
+  // Nothing more is sent; answers to what was sent are waited for. What is queued, and pushed
+  // later, is accounted for as not sent.
   void stop_sending(const std::string& reason);
-  // Closes at once; what was queued is accounted for.
+  // The same, and nothing is waited for either.
   void cut_off(const std::string& reason);
-  // The first connection attempt's failure, in words; empty otherwise.
+
+  // Why the first attempt to connect failed, in words; empty otherwise.
   const std::string& connect_error() const { return connect_error_; }
   // All actions were carried out or accounted for. The owner may destroy it, but not from within
   // run().
@@ -55,7 +54,24 @@ class Connection final : private WireListener, private ConversationListener {
   void on_finished(std::function<void()> call) { on_finished_ = std::move(call); }
 
  private:
-  enum class State : uint8_t { waiting, connecting, open, ended };
+  // One TCP connection to the target, from the attempt to its end.
+  struct Link {
+    Link(ConnectionId id, ConversationListener& listener, uint64_t first)
+        : conversation(id, listener), first_request(first) {}
+    std::unique_ptr<Wire> wire;
+    Conversation conversation;
+    TurnGate turns;
+    uint64_t first_request;      // the number of the first request that goes out on it
+    uint64_t finals_begun = 0;   // requests, counted from 0, to which a final response has begun
+    uint64_t told_to_go_on = 0;  // the same for 100 (Continue)
+    int64_t last_received_ns = 0;
+    bool connected = false;
+    bool flushing = false;      // the kernel has not taken all of the last send
+    bool target_ended = false;  // it sent FIN
+    bool retired = false;       // no request may begin on it any more
+  };
+  // What a step comes to: carry the action out, wait, or look at the queue again.
+  enum class Next : uint8_t { go, wait, again };
 
   void on_connected() override;
   void on_connect_failed(const std::string& why) override;
@@ -66,79 +82,79 @@ class Connection final : private WireListener, private ConversationListener {
 
   void on_exchange(uint64_t request, const Exchange& exchange) override;
   void on_request_end(uint64_t request) override;
+  void on_response_begin(uint64_t request, uint32_t status, bool persistent) override;
   void on_response_end(uint64_t request) override;
 
   bool step();
-  bool may_go(const Action& action);
-  bool wind_up(const Action& action);
-  int64_t due_of(const Action& action) const;
-  bool gate_opens(const Action& action);
-  bool turn_is_over(const Action& action);
-  uint64_t turn_received() const;
-  int64_t quiet_since_ns() const;
-  bool cannot_follow(const Action& action);
-  void wait_for_target(int64_t due_ns, int64_t or_until_ns);
+  bool is_moot(const Action& action) const;
+  Next without_link(const Action& action);
+  Next on_link(const Action& action);
+  Next wind_up();
+  bool stopping() const { return !stop_reason_.empty(); }
+  bool cannot_follow(const Action& action) const;
+  bool upgrade_was_refused(const Action& action) const;
+  Next pass_gate(const Action& action);
+  Next pass_continue();
+  uint64_t responses() const;
+  TurnGate::Seen seen() const;
+
+  int64_t due_ns(const Action& action) const;
   int64_t paced_due_ns(const Action& action) const;
-  void turn_answered();
+  Next wait_for_target(int64_t due_ns, int64_t or_until_ns);
 
   void perform(Action& action);
+  void connect();
   void send(const Action& action);
   void sent();
   Cause cause_of(int64_t lateness_ns) const;
+  void pace_from(int64_t recorded_ns);
+  void held_until(int64_t time_ns) { held_until_ns_ = time_ns; }
   void pop();
-  void held_back();
 
-  void give_up(const std::string& reason);
-  void end(const std::string& reason);
+  void fail_connect(const std::string& why);
+  void lose(const std::string& reason);
+  void let_go(const std::string& reason);
+  void die(const std::string& reason);
+  void hang_up(bool reset);
   void discard(const Action& action);
   void finish();
 
-  // A request's last send, until its response is complete.
-  struct Asked {
-    uint64_t request;
-    int64_t due_ns;
-    int64_t sent_ns;  // -1: not yet accepted whole
-  };
-
-  // Invariant: requests_sent_ + requests_unsent_ is the number of requests in all actions popped;
-  // outcomes_ <= requests_sent_; nothing is queued once finished_.
+  // Invariant: after the last action nothing is queued, no link is left, and the ledger waits for
+  // nothing.
   ConnectionId id_;
   RunContext& run_;
-  std::unique_ptr<Wire> wire_;
-  Conversation conversation_;
-  State state_ = State::waiting;
+  MakeWire make_wire_;
+  Ledger ledger_;
+  std::unique_ptr<Link> link_;
   std::deque<Action> queue_;
+  std::function<void()> on_finished_;
+  bool opened_ = false;
+  bool dead_ = false;  // no link will be made any more
   bool running_ = false;
   bool finished_ = false;
-  bool flushing_ = false;     // the kernel has not taken all of the last send
-  bool gate_passed_ = false;  // of the action at the front
-  bool gate_held_ = false;    // it was seen closed
-  bool target_ended_ = false;
-  std::string reason_;          // why it ended early; empty: as recorded
-  std::string stop_reason_;     // why it sends nothing more; empty: it does
-  std::string stream_failure_;  // why its opaque stream is an error
+  bool gate_passed_ = false;          // of the action at the front
+  bool gate_held_ = false;            // it was seen closed
+  bool failed_with_connect_ = false;  // it was what the failed attempt to connect was for
+  bool dropping_body_ = false;        // of the request under way: it was answered before
+  std::string down_reason_;           // why the last link was lost
+  std::string stop_reason_;           // why nothing more is sent; empty: it is
+  std::string stream_failure_;        // why its opaque stream is an error
   std::string connect_error_;
-  std::function<void()> on_finished_;
 
-  uint64_t requests_sent_ = 0;
-  uint64_t requests_unsent_ = 0;
-  uint64_t outcomes_ = 0;  // requests whose exchange is settled, of those sent
-
-  uint64_t consumed_ = 0;          // received bytes that belong to turns that are over
-  uint64_t received_at_send_ = 0;  // when our last turn began
-  int64_t last_received_ns_ = 0;
-  int64_t progress_ns_ = 0;  // when something last happened
-
-  int64_t unit_recorded_ns_ = 0;  // when the request or turn under way began, on the tape
-  int64_t unit_began_ns_ = 0;     // and here
-  int64_t send_due_ns_ = 0;       // of the send under way
-  uint64_t send_bytes_ = 0;       // its length
-  bool send_paced_ = false;       // it had to wait for its own beginning's lateness
-  int64_t held_until_ns_ = 0;     // the target let us go on
-  int64_t lateness_before_ns_ = 0;
-  std::deque<Asked> asked_;
-  Asked turn_{0, 0, -1};  // the last opaque turn, until it is answered
-  bool turn_open_ = false;
+  int64_t open_due_ns_ = -1;        // -1: as recorded
+  int64_t failed_connect_ns_ = -1;  // what was due by then has failed with it
+  int64_t progress_ns_ = 0;         // when something last happened
+  int64_t answered_ns_ = 0;         // when it last connected, or an answer or turn was over
+  int64_t last_accepted_ns_ = 0;    // by the kernel
+  int64_t unit_recorded_ns_ = 0;    // when the request or turn under way began, on the tape
+  int64_t unit_began_ns_ = 0;       // and here
+  int64_t send_due_ns_ = 0;         // of the send under way
+  int64_t send_recorded_ns_ = 0;
+  uint64_t send_bytes_ = 0;
+  bool send_paced_ = false;         // it had to wait for its own beginning's lateness
+  int64_t held_until_ns_ = 0;       // the target let us go on
+  int64_t lateness_before_ns_ = 0;  // of the send before
+  Cause cause_before_ = Cause::us;
 };
 
 }  // namespace wiretape

@@ -26,6 +26,9 @@ class Speed {
   double factor_;  // 0: max
 };
 
+// What a send follows: the clock, or the answer before it and the client's think time.
+enum class Pace : uint8_t { recorded, think };
+
 class Pacer {
  public:
   // Recorded time `origin_ns` is due at `t0_ns`.

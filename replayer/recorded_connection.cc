@@ -28,6 +28,7 @@ RecordedConnection::RecordedConnection(ConnectionId id, RecordedListener& listen
     : id_(id), listener_(listener), out_(out), conversation_(id, *this) {}
 
 void RecordedConnection::opened(int64_t time_ns, uint64_t closed_before) {
+  answered_ns_ = time_ns;
   add(Action::Kind::open, time_ns).closed_before = closed_before;
 }
 
@@ -74,13 +75,11 @@ void RecordedConnection::client_chunk(int64_t time_ns, Bytes bytes) {
 void RecordedConnection::send_requests(int64_t time_ns, uint64_t begin, Bytes bytes,
                                        uint64_t responses) {
   const auto& begun = conversation_.begun();
-  if (begun.empty()) {
-    add_send(time_ns, bytes);
-    return;
-  }
-  assert(begun.front() >= begin && begun.front() < begin + bytes.size());
-  const size_t rest = begun.front() - begin;
-  if (rest > 0) add_send(time_ns, bytes.first(rest));
+  const size_t rest = begun.empty() ? bytes.size() : begun.front() - begin;
+  assert(rest <= bytes.size());
+  if (rest > 0) add_send(time_ns, bytes.first(rest)).after_continue = told_to_continue_;
+  told_to_continue_ = false;
+  if (begun.empty()) return;
   Action& send = add_send(time_ns, bytes.subspan(rest));
   send.begins_unit = true;
   send.requests = begun.size();
@@ -101,7 +100,9 @@ void RecordedConnection::send_turn(int64_t time_ns, Bytes bytes) {
 }
 
 void RecordedConnection::server_chunk(int64_t time_ns, Bytes bytes) {
+  const uint64_t responses = conversation_.responses();
   conversation_.chunk(Direction::server_to_client, time_ns, bytes);
+  if (conversation_.responses() > responses) answered_ns_ = time_ns;
   const Bytes opaque = conversation_.opaque_part(Direction::server_to_client, bytes);
   if (opaque.empty()) return;
   if (server_spoke_last_) {
@@ -111,6 +112,7 @@ void RecordedConnection::server_chunk(int64_t time_ns, Bytes bytes) {
     longest_gap_ns_ = 0;
   }
   turn_bytes_ += opaque.size();
+  answered_ns_ = time_ns;
   last_server_ns_ = time_ns;
   server_spoke_last_ = true;
   listener_.recorded_server(id_, opaque);
@@ -120,6 +122,7 @@ void RecordedConnection::half_closed(int64_t time_ns, Direction direction) {
   conversation_.half_closed(direction, time_ns);
   if (direction == Direction::server_to_client) {
     server_ended_ = true;
+    answered_ns_ = time_ns;  // it may have been what ended a response
     return;
   }
   Action& action = add(Action::Kind::half_close, time_ns);
@@ -141,6 +144,10 @@ void RecordedConnection::closed(int64_t time_ns, CloseHow how, ClosedBy by) {
   conversation_.closed(time_ns);
   listener_.recorded_closed(id_, conversation_.is_opaque(Direction::client_to_server) ||
                                      conversation_.is_opaque(Direction::server_to_client));
+}
+
+void RecordedConnection::on_response_begin(uint64_t request, uint32_t status, bool) {
+  if (status == 100 && request + 1 == conversation_.requests()) told_to_continue_ = true;
 }
 
 void RecordedConnection::on_exchange(uint64_t request, const Exchange& exchange) {
@@ -171,6 +178,7 @@ Action& RecordedConnection::add(Action::Kind kind, int64_t time_ns) {
   action.kind = kind;
   action.connection = id_;
   action.time_ns = time_ns;
+  action.after_ns = answered_ns_;
   action.server_ended = server_ended_;
   return action;
 }

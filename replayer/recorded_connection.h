@@ -36,6 +36,7 @@ class RecordedConnection final : private ConversationListener {
 
  private:
   void on_exchange(uint64_t request, const Exchange& exchange) override;
+  void on_response_begin(uint64_t request, uint32_t status, bool persistent) override;
   void client_chunk(int64_t time_ns, Bytes bytes);
   void server_chunk(int64_t time_ns, Bytes bytes);
   // `begin` is the offset of the bytes in the client's stream.
@@ -54,6 +55,8 @@ class RecordedConnection final : private ConversationListener {
   Conversation conversation_;
   bool abandoned_ = false;
   bool server_ended_ = false;
+  bool told_to_continue_ = false;   // the request under way was, and nothing of it came since
+  int64_t answered_ns_ = 0;         // see Action::after_ns
   bool server_spoke_last_ = false;  // among opaque bytes
   uint64_t turns_ = 0;              // of the client, opaque
   uint64_t turn_bytes_ = 0;         // the server's turn under way, or the last one

@@ -89,7 +89,8 @@ Result<void> Run::load() {
   const int64_t origin_ns = stretch.from_ns > 0 ? stretch.from_ns : first_ns;
   end_ns_ = monotonic_ns() + head_start_ns;
   pacer_.emplace(options_.speed, origin_ns, end_ns_);
-  context_.emplace(RunContext{*pacer_, compare_, tally_, options_.timeout_ns, monotonic_ns});
+  context_.emplace(
+      RunContext{*pacer_, compare_, tally_, options_.timeout_ns, monotonic_ns, {}, {}, 0, {}});
   return {};
 }
 
@@ -227,6 +228,7 @@ void Run::finished(ConnectionId id) {
 void Run::bury() {
   for (const ConnectionId id : finished_) slots_.erase(id);
   finished_.clear();
+  context_->old_wires.clear();
 }
 
 // A target that can't be reached at all is not a run.
@@ -252,6 +254,7 @@ void Run::let_go() {
   slots_.clear();
   held_.clear();
   finished_.clear();
+  context_->old_wires.clear();
   interrupt_.reset();
   terminate_.reset();
   timer_.reset();

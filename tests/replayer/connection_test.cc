@@ -246,10 +246,12 @@ TEST(ReplayErrors, ATargetThatNeverAnswersEndsByTimeout) {
   Simulation run([](ScriptedWire&) {}, Speed::times(1), 1'000 * ms);
   run.play(three_requests());
   EXPECT_TRUE(run.all_finished());
-  EXPECT_EQ(run.tally().requests_sent, 1U);
-  EXPECT_EQ(run.tally().not_sent.at("timeout"), 2U);
   EXPECT_EQ(run.verdicts().error_reasons.at("timeout"), 3U);
-  EXPECT_EQ(run.wire(1).closed_at, 1'100 * ms);
+  ASSERT_EQ(run.wires(1).size(), 3U) << "each request has its own chance, once";
+  EXPECT_EQ(run.tally().reconnects, 2U);
+  EXPECT_EQ(run.wires(1)[0]->closed_at, 1'100 * ms)
+      << "the recorded client would have gone on at 100 ms, and only then waits";
+  EXPECT_EQ(run.wires(1)[2]->received, request(2));
 }
 
 TEST(ReplayErrors, ASlowTargetThatMakesProgressDoesNotTimeOut) {
@@ -268,85 +270,199 @@ TEST(ReplayErrors, ASlowTargetThatMakesProgressDoesNotTimeOut) {
   EXPECT_EQ(run.verdicts().same, 1U);
 }
 
-TEST(ReplayErrors, ATargetThatClosesEarlyLeavesTheRestUnsent) {
+// Answers the k-th request it sees, on whichever link, and then does `then`.
+Script one_by_one(std::function<void(ScriptedWire&, int)> then) {
+  return [seen = std::make_shared<int>(0), then = std::move(then)](ScriptedWire& wire) {
+    if (wire.fin_at >= 0) return;
+    const int k = (*seen)++;
+    wire.answer(1 * ms, three_responses[static_cast<size_t>(k)]);
+    then(wire, k);
+  };
+}
+
+TEST(ReplayLinks, ATargetThatClosesEarlyGetsTheRestOnOtherConnections) {
+  Simulation run(one_by_one([](ScriptedWire& wire, int) { wire.end(2 * ms); }));
+  run.play(three_requests());
+  EXPECT_EQ(run.verdicts().same, 3U);
+  EXPECT_EQ(run.tally().connections, 1U);
+  EXPECT_EQ(run.tally().reconnects, 2U);
+  ASSERT_EQ(run.wires(1).size(), 3U);
+  EXPECT_EQ(run.wires(1)[1]->arrivals[0].at_ns, 100 * ms) << "made when the request is due";
+  EXPECT_EQ(run.wires(1)[2]->received, request(2));
+}
+
+TEST(ReplayLinks, AResetBetweenTwoRequestsCostsNone) {
+  Simulation run(one_by_one([](ScriptedWire& wire, int) { wire.reset_by_target(3 * ms); }));
+  run.play(three_requests());
+  EXPECT_EQ(run.verdicts().same, 3U);
+  EXPECT_EQ(run.tally().reconnects, 2U);
+}
+
+TEST(ReplayLinks, ConnectionCloseIsObeyedBeforeTheTargetCloses) {
+  const std::string closing = "HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 6\r\n\r\n";
+  auto seen = std::make_shared<int>(0);
+  Simulation run([=](ScriptedWire& wire) {
+    if (wire.fin_at < 0) wire.answer(1 * ms, closing + "body " + std::to_string((*seen)++));
+  });
+  run.play(three_requests());
+  EXPECT_EQ(run.verdicts().same, 3U);
+  EXPECT_EQ(run.tally().reconnects, 2U);
+  EXPECT_EQ(run.wires(1)[0]->received, request(0)) << "the target never closed by itself";
+}
+
+TEST(ReplayLinks, WhatWasSentAndNotAnsweredIsAnErrorAndNotSentAgain) {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).client(1 * ms, 1, request(1));  // pipelined
+  tape.server(5 * ms, 1, response("a") + response("b"));
+  tape.client(100 * ms, 1, request(2)).server(101 * ms, 1, response("c")).closed(110 * ms, 1);
   Simulation run([](ScriptedWire& wire) {
-    wire.answer(1 * ms, three_responses[0]);
+    if (wire.received == request(0) + request(1)) {
+      wire.answer(1 * ms, response("a"));
+      wire.end(2 * ms);
+    } else if (wire.received == request(2)) {
+      wire.answer(1 * ms, response("c"));
+    }
+  });
+  run.play(tape);
+  EXPECT_EQ(run.verdicts().same, 2U);
+  EXPECT_EQ(run.verdicts().error_reasons.at("closed_by_target"), 1U);
+  EXPECT_EQ(run.tally().requests_sent, 3U);
+  ASSERT_EQ(run.wires(1).size(), 2U);
+  EXPECT_EQ(run.wires(1)[1]->received, request(2));
+}
+
+TEST(ReplayLinks, ATargetThatComesBackGetsWhatIsDueThen) {
+  Simulation run(one_by_one([](ScriptedWire& wire, int) { wire.end(2 * ms); }));
+  run.after(150 * ms, [&] { run.refuse_connections = true; });   // 50 ms after t0
+  run.after(250 * ms, [&] { run.refuse_connections = false; });  // 150 ms
+  auto tape = three_requests();
+  run.play(tape);
+  EXPECT_EQ(run.tally().not_sent.at("connect_failed"), 1U) << "the one due at 100 ms";
+  EXPECT_EQ(run.tally().requests_sent, 2U);
+  EXPECT_EQ(run.verdicts().error_reasons.at("connect_failed"), 1U);
+  ASSERT_EQ(run.wires(1).size(), 3U);
+  EXPECT_EQ(run.wires(1)[2]->received, request(2));
+}
+
+TEST(ReplayLinks, WhatCameDueWhileConnectingFailedFailsWithIt) {
+  Simulation run(one_by_one([](ScriptedWire& wire, int) { wire.end(2 * ms); }));
+  run.after(150 * ms, [&] {
+    run.refuse_connections = true;
+    run.connect_ns = 5'000 * ms;
+  });
+  run.play(three_requests());
+  EXPECT_TRUE(run.all_finished());
+  EXPECT_EQ(run.tally().not_sent.at("connect_failed"), 2U);
+  EXPECT_EQ(run.tally().reconnects, 1U) << "one attempt, not one for each request";
+}
+
+TEST(ReplayLinks, OpaqueBytesAreNotTakenUpOnAnotherConnection) {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, "*one").server(5 * ms, 1, "+first\r\n");
+  tape.client(10 * ms, 1, "*two").server(15 * ms, 1, "+second\r\n").closed(20 * ms, 1);
+  Simulation run([](ScriptedWire& wire) {
+    wire.answer(1 * ms, "+first\r\n");
     wire.end(2 * ms);
   });
-  run.play(three_requests());
-  EXPECT_EQ(run.verdicts().same, 1U);
-  EXPECT_EQ(run.tally().not_sent.at("closed_by_target"), 2U);
-  EXPECT_EQ(run.verdicts().errors, 2U);
-}
-
-TEST(ReplayErrors, AResetInMidAnswerIsAnError) {
-  Simulation run([](ScriptedWire& wire) {
-    wire.answer(1 * ms, three_responses[0].substr(0, 20));
-    wire.reset_by_target(2 * ms);
-  });
-  run.play(three_requests());
-  EXPECT_TRUE(run.all_finished());
-  EXPECT_EQ(run.verdicts().error_reasons.at("closed_by_target"), 3U);
-}
-
-TEST(ReplayErrors, ARefusedUpgradeIsOneErrorForTheRest) {
-  TapeByHand tape;
-  tape.open(0, 1).client(0, 1,
-                         "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
-  tape.server(1 * ms, 1, "HTTP/1.1 101 Go\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
-  tape.client(2 * ms, 1, "frame").server(3 * ms, 1, "echo").closed(4 * ms, 1);
-  Simulation run(http_target({response("no", 404)}, 1 * ms));
   run.play(tape);
-  EXPECT_TRUE(run.all_finished());
-  EXPECT_EQ(run.tally().not_sent.at("upgrade_refused"), 1U);
-  EXPECT_EQ(run.verdicts().different, 1U) << "101 became 404";
+  EXPECT_EQ(run.tally().reconnects, 0U);
+  EXPECT_EQ(run.tally().not_sent.at("closed_by_target"), 1U);
   EXPECT_EQ(run.verdicts().errors, 1U);
 }
 
-TEST(ReplayErrors, AnEndlessAnswerEndsWhenTheRecordedClientClosed) {
-  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+// ------------------------------------------------------------------------------ 100 (Continue)
+
+const std::string expecting =
+    "PUT /u HTTP/1.1\r\nHost: app\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n";
+const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+
+TapeByHand held_back_upload() {
   TapeByHand tape;
-  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, head + "3\r\nabc\r\n");
-  tape.closed(700 * ms, 1);
-  Simulation run([head](ScriptedWire& wire) {
-    wire.answer(1 * ms, head);
-    for (int i = 0; i < 1'000; ++i) wire.answer(i * 10 * ms, "3\r\nabc\r\n");
-  });
-  run.play(tape);
-  EXPECT_EQ(run.wire(1).closed_at, 700 * ms);
-  EXPECT_EQ(run.verdicts().not_compared.at("recorded_incomplete"), 1U);
+  tape.open(0, 1).client(0, 1, expecting).server(5 * ms, 1, go_on);
+  tape.client(6 * ms, 1, "abc").client(26 * ms, 1, "def").server(30 * ms, 1, response("ok"));
+  tape.client(50 * ms, 1, request(1)).server(51 * ms, 1, response("next")).closed(60 * ms, 1);
+  return tape;
 }
 
-TEST(ReplayErrors, WhatIsNotOnTheTapeIsCountedAndNotBlamed) {
-  TapeByHand tape;
-  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, response("a"));
-  tape.gap(2 * ms, 1, c2s, 100).client(3 * ms, 1, request(1)).closed(4 * ms, 1);
-  Simulation run(http_target({response("a")}, 1 * ms));
-  run.play(tape);
+TEST(ReplayContinue, ABodyWaitsForThe100AndKeepsItsGaps) {
+  Simulation run([](ScriptedWire& wire) {
+    if (wire.received == expecting) wire.answer(300 * ms, go_on);
+    if (wire.received == expecting + "abcdef") wire.answer(1 * ms, response("ok"));
+    if (wire.arrivals.back().text == request(1)) wire.answer(1 * ms, response("next"));
+  });
+  run.play(held_back_upload());
+  const auto& arrivals = run.wire(1).arrivals;
+  ASSERT_EQ(arrivals.size(), 4U);
+  EXPECT_EQ(arrivals[1].at_ns, 300 * ms);
+  EXPECT_EQ(arrivals[2].at_ns, 320 * ms) << "20 ms after the first, as recorded";
+  EXPECT_EQ(run.verdicts().same, 2U);
+  EXPECT_EQ(run.tally().lateness_by_cause[size_t(Cause::us)].max(), 0);
+}
+
+TEST(ReplayContinue, ATargetWithout100GetsTheBodyAfterASecond) {
+  Simulation run([](ScriptedWire& wire) {
+    if (wire.received == expecting + "abcdef") wire.answer(1 * ms, response("ok"));
+    if (wire.arrivals.back().text == request(1)) wire.answer(1 * ms, response("next"));
+  });
+  run.play(held_back_upload());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 1'000 * ms);
+  EXPECT_EQ(run.verdicts().same, 2U);
+}
+
+TEST(ReplayContinue, AFinalStatusInsteadLeavesTheBodyUnsentAndReplacesTheConnection) {
+  Simulation run([](ScriptedWire& wire) {
+    if (wire.received == expecting) wire.answer(10 * ms, response("too large", 413));
+    if (wire.received == request(1)) wire.answer(1 * ms, response("next"));
+  });
+  run.play(held_back_upload());
+  EXPECT_EQ(run.wire(1).received, expecting);
+  ASSERT_EQ(run.wires(1).size(), 2U);
+  EXPECT_EQ(run.wires(1)[1]->received, request(1));
+  EXPECT_EQ(run.tally().requests_sent, 2U);
+  EXPECT_EQ(run.verdicts().different, 1U);
   EXPECT_EQ(run.verdicts().same, 1U);
   EXPECT_EQ(run.verdicts().errors, 0U);
-  EXPECT_GE(run.tally().not_sent.at("gap"), 1U);
-  EXPECT_EQ(run.wire(1).received, request(0));
 }
 
-TEST(ReplayErrors, RelayedTlsIsCountedAndNotSent) {
-  const std::string hello("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00", 10);
+TEST(ReplayContinue, AnEarlyAnswerWithoutExpectDoesNotStopTheBody) {
+  const std::string head = "PUT /u HTTP/1.1\r\nHost: app\r\nContent-Length: 6\r\n\r\n";
   TapeByHand tape;
-  tape.open(0, 1).client(0, 1, hello).server(1, 1, "\x16\x03\x03").closed(2, 1);
-  Simulation run([](ScriptedWire&) {});
+  tape.open(0, 1).client(0, 1, head).client(20 * ms, 1, "abc").client(40 * ms, 1, "def");
+  tape.server(50 * ms, 1, response("ok")).closed(60 * ms, 1);
+  Simulation run([&](ScriptedWire& wire) {
+    if (wire.received == head) wire.answer(1 * ms, response("ok"));
+  });
   run.play(tape);
-  EXPECT_EQ(run.tally().not_sent.at("tls"), 1U);
-  EXPECT_EQ(run.verdicts().not_compared.at("tls"), 1U);
-  EXPECT_EQ(run.verdicts().errors, 0U);
-  EXPECT_EQ(run.wire(1).received, "");
+  EXPECT_EQ(run.wire(1).received, head + "abcdef");
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 40 * ms);
+  EXPECT_EQ(run.verdicts().same, 1U);
 }
 
-TEST(Connection, ABrokenConnectionIsLetGoAtOnce) {
-  TapeByHand tape;
-  tape.open(0, 1).client(1 * ms, 1, request(0)).closed(60'000 * ms, 1);
-  Simulation run([](ScriptedWire& wire) { wire.reset_by_target(5 * ms); });
-  run.play(tape);
-  EXPECT_EQ(run.wire(1).let_go_at, 6 * ms);
+// ------------------------------------------------------------------------------ think
+
+TEST(ReplayThink, ThinkTimeIsKeptAfterEachAnswer) {
+  Simulation run(http_target(three_responses, 150 * ms), Speed::times(1), 30'000 * ms, Pace::think);
+  run.play(three_requests());  // answered after 10 ms each, so 90 ms of thinking
+  const auto& arrivals = run.wire(1).arrivals;
+  EXPECT_EQ(arrivals[1].at_ns, 240 * ms);
+  EXPECT_EQ(arrivals[2].at_ns, 480 * ms);
+  EXPECT_EQ(run.wire(1).fin_at, 720 * ms) << "90 ms after the last answer";
+  EXPECT_EQ(run.tally().lateness_ns.max(), 0);
+  EXPECT_EQ(run.tally().latency_due_ns.max(), 150 * ms);
+}
+
+TEST(ReplayThink, AFasterTargetMakesAFasterRun) {
+  Simulation run(http_target(three_responses, 1 * ms), Speed::times(2), 30'000 * ms, Pace::think);
+  run.play(three_requests());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 46 * ms);
+}
+
+TEST(ReplayThink, ThinkTimeIsKeptAfterEachTurn) {
+  Simulation run(turn_target({"+first\r\n", "+second\r\n", "+third\r\n"}, 50 * ms), Speed::times(1),
+                 30'000 * ms, Pace::think);
+  run.play(three_turns());
+  EXPECT_EQ(run.wire(1).arrivals[1].at_ns, 55 * ms);
+  EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 110 * ms);
 }
 
 }  // namespace

@@ -82,10 +82,10 @@ using Script = std::function<void(ScriptedWire&)>;  // called after each arrival
 class Simulation {
  public:
   explicit Simulation(Script script, Speed speed = Speed::times(1),
-                      int64_t timeout_ns = 30'000 * ms)
+                      int64_t timeout_ns = 30'000 * ms, Pace pace = Pace::recorded)
       : script_(std::move(script)),
         pacer_(speed, 0, t0),
-        run_{pacer_, compare_, tally_, timeout_ns, [this] { return now_ns_; }} {}
+        run_{pacer_, compare_, tally_, timeout_ns, [this] { return now_ns_; }, pace, {}, 0, {}} {}
 
   static constexpr int64_t t0 = 1'000'000 * ms;
 
@@ -109,7 +109,10 @@ class Simulation {
   const Compare& compare() const { return compare_; }
   uint64_t queued_bytes() const { return run_.queued_bytes; }
   bool has_wire(ConnectionId id) const { return wires_.contains(id); }
-  ScriptedWire& wire(ConnectionId id) { return *wires_.at(id); }
+  // The connection's first link, and all of them; they stay until the simulation ends.
+  ScriptedWire& wire(ConnectionId id) { return *wires_.at(id).front(); }
+  const std::vector<ScriptedWire*>& wires(ConnectionId id) { return wires_[id]; }
+  Connection& connection(ConnectionId id) { return *connections_.at(id); }
   bool all_finished() const {
     return std::all_of(connections_.begin(), connections_.end(),
                        [](const auto& entry) { return entry.second->finished(); });
@@ -138,7 +141,7 @@ class Simulation {
   Compare compare_{CompareOptions{}};
   Tally tally_;
   RunContext run_;
-  std::map<ConnectionId, ScriptedWire*> wires_;
+  std::map<ConnectionId, std::vector<ScriptedWire*>> wires_;
   std::map<ConnectionId, std::unique_ptr<Connection>> connections_;
   std::priority_queue<EventAt, std::vector<EventAt>, std::greater<>> events_;
   uint64_t next_event_ = 0;
@@ -218,7 +221,7 @@ inline void Simulation::push(Action action) {
     const ConnectionId id = action.connection;
     connection = std::make_unique<Connection>(id, run_, [this, id](WireListener& listener) {
       auto wire = std::make_unique<ScriptedWire>(*this, listener);
-      wires_[id] = wire.get();
+      wires_[id].push_back(wire.get());
       return wire;
     });
   }
