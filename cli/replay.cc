@@ -222,6 +222,13 @@ bool run_tape_is_whole(const RunTapeEnd& end) {
   return false;
 }
 
+// Whatever the report says, a tape with passwords on it is to be kept as such.
+void warn_of_credentials(const RunTapeEnd& end) {
+  if (end.exchanges_with_credentials == 0) return;
+  warn("{} holds credentials (in {} of its exchanges): keep it as you keep passwords", end.path,
+       end.exchanges_with_credentials);
+}
+
 int run_and_report(const ReplayFlags& flags, bool quiet) {
   const auto report = replay(flags.run);
   if (!report) {
@@ -233,6 +240,7 @@ int run_and_report(const ReplayFlags& flags, bool quiet) {
   if (!flags.json.empty() && !write_json(flags.json, json_of(*report))) {
     return exit_status::could_not;
   }
+  if (report->run_tape) warn_of_credentials(*report->run_tape);
   const bool taped = !report->run_tape || run_tape_is_whole(*report->run_tape);
   return taped ? status_of(*report, flags.fail_on) : exit_status::differs;
 }

@@ -51,6 +51,7 @@ RunTapeEnd RunTape::finish() {
   const RecorderCounters counters = recorder_->counters();
   end.connections = counters.connections;
   end.bytes_not_recorded = counters.bytes_not_recorded;
+  end.exchanges_with_credentials = counters.exchanges_with_credentials;
   end.sends_not_recorded = counters.sends_not_recorded;
   return end;
 }

@@ -22,6 +22,7 @@ struct RunTapeEnd {
   uint64_t connections = 0;
   uint64_t bytes_not_recorded = 0;
   uint64_t sends_not_recorded = 0;  // times of sends; their bytes may be there
+  uint64_t exchanges_with_credentials = 0;
   Recorder::Outcome outcome = Recorder::Outcome::whole;
 };
 

@@ -257,6 +257,33 @@ def test_a_signal_leaves_a_whole_tape(record, nginx, tape, run_tape):
     assert (connection["close"], connection["closed_by"]) == ("drain", "us")
 
 
+def test_a_run_with_credentials_says_so(record, nginx, tape, run_tape):
+    recording = record(nginx().address)
+    run("curl", "-sf", "-H", "Cookie: id=secret", f"{recording.url}/hello")
+    recording.stop()
+    outcome = replay(tape, nginx().address, "-o", run_tape)
+    assert_all_same(outcome)
+    assert re.search(r"run.tape holds credentials \(in 1 of", outcome.stderr), outcome.stderr
+    assert stat(run_tape)["exchanges_with_credentials"] == 1
+
+
+@pytest.mark.long
+def test_a_tape_that_hangs_does_not_hold_the_run(record, nginx, tape):
+    server = nginx()
+    random_file(server.files / "big", 8 * MIB)
+    recording = record(server.address)
+    run("curl", "-sf", "-o", "/dev/null", f"{recording.url}/big")
+    run("curl", "-sf", f"{recording.url}/hello")
+    recording.stop()
+    from_pipe, to_pipe = os.pipe()  # which nobody reads
+    child = Process(WIRETAPE, "replay", tape, "--target", server.address, "-o", "-", stdout=to_pipe)
+    os.close(to_pipe)
+    child.wait_for_line("all the same: same 2", seconds=30)
+    assert child.wait(30) == 1
+    os.close(from_pipe)
+    assert "leaving it torn" in child.stderr
+
+
 def test_a_full_disk_is_told_and_the_run_goes_on(record, nginx, tape, root, tmp_path):
     server = nginx()
     random_file(server.files / "big", 8 * MIB)
