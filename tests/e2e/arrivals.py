@@ -2,12 +2,14 @@
 import json
 import os
 import random
+import re
 import subprocess
+import time
 from collections import namedtuple
 from statistics import median
 
 from processes import Process, run
-from wiretape import ROOT, port_of
+from wiretape import ROOT, exchanges, port_of
 
 ARRIVAL_LOG = os.environ.get("ARRIVAL_LOG", str(ROOT / "build/release/tests/arrival_log"))
 TIMED_SENDER = os.environ.get("TIMED_SENDER", str(ROOT / "build/release/tests/timed_sender"))
@@ -82,6 +84,46 @@ def send_timed(port, plan, folder, *flags):
     schedule = folder / "schedule"
     schedule.write_text("".join(f"{p.due_ns} {p.connection} {p.path}\n" for p in plan))
     return json.loads(run(TIMED_SENDER, port, schedule, *flags))
+
+
+Sent = namedtuple("Sent", "connection due_ns sent_ns")  # CLOCK_MONOTONIC
+
+
+def sends_on(run_tape):
+    """The sends of a run, in order of the tape, as stock tools print its own tape (-o)."""
+    plain = subprocess.run(["zstd", "-dcq", run_tape], check=True, capture_output=True).stdout
+    text = run("protoc", f"--proto_path={ROOT}", "--decode=wiretape.v1.Tape", "proto/tape.proto",
+               input=plain, cwd=ROOT).decode()
+    # The header ties the tape's time to the wall clock, and that to CLOCK_MONOTONIC.
+    wall_start_ns = int(re.search(r"^    wall_start_ns: (\d+)$", text, re.MULTILINE).group(1))
+    start_ns = wall_start_ns - (time.time_ns() - time.monotonic_ns())
+    found = re.findall(r"^  send \{\n((?:    .*\n)+)  \}", text, re.MULTILINE)
+    fields = [dict(re.findall(r"^    (\w+): (\d+)$", body, re.MULTILINE)) for body in found]
+    return [Sent(int(f["connection"]), start_ns + int(f["due_ns"]), start_ns + int(f["sent_ns"]))
+            for f in fields]
+
+
+def path_of(exchange):
+    return exchange["url"][exchange["url"].rindex("/"):]
+
+
+def dues_on(tape):
+    """When each path was asked for, in time of the tape."""
+    return {path_of(e): e["start_ns"] for e in exchanges(tape)}
+
+
+def lateness_at_the_target(arrivals, run_tape):
+    """Arrival minus due time, by the run's own account of what was due when."""
+    sent = {}
+    for send in sends_on(run_tape):
+        sent.setdefault(send.connection, []).append(send)
+    # Both tapes and the server's log have a connection's requests in the same order.
+    paths = {}
+    for e in exchanges(run_tape):
+        paths.setdefault(e["connection"], []).append(path_of(e))
+    due = {path: send.due_ns for connection, sends in sent.items()
+           for path, send in zip(paths[connection], sends, strict=True)}
+    return [a.arrived_ns - due[a.path] for a in arrivals]
 
 
 def quantile(values, share):

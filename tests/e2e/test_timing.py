@@ -7,9 +7,9 @@ from statistics import median
 
 import pytest
 
-from arrivals import (ArrivalLog, drift_ns, paths_by_connection, quantile, send_timed,
-                      uneven_schedule)
-from wiretape import assert_all_same, exchanges, replay
+from arrivals import (ArrivalLog, drift_ns, dues_on, lateness_at_the_target, paths_by_connection,
+                      quantile, send_timed, uneven_schedule)
+from wiretape import assert_all_same, replay
 
 REQUESTS, CONNECTIONS, SECONDS = 2000, 64, 8
 MS = 1_000_000
@@ -26,14 +26,14 @@ def recorded(record, tmp_path):
     return server.arrivals()
 
 
-def dues_on(tape):
-    """When each path was asked for, in time of the tape."""
-    return {e["url"][e["url"].rindex("/"):]: e["start_ns"] for e in exchanges(tape)}
+def in_order(arrivals, due):
+    return sorted(arrivals, key=lambda a: due[a.path])
 
 
 def test_connections_order_bytes_and_times_are_kept(recorded, tape, tmp_path):
     target = ArrivalLog(tmp_path)
-    outcome = replay(tape, target.address)
+    run_tape = tmp_path / "run.tape"
+    outcome = replay(tape, target.address, "-o", run_tape)
     arrivals = target.arrivals()
     assert_all_same(outcome)
     assert len(recorded) == len(arrivals) == REQUESTS
@@ -42,15 +42,14 @@ def test_connections_order_bytes_and_times_are_kept(recorded, tape, tmp_path):
     assert paths_by_connection(arrivals) == paths_by_connection(recorded)
     assert {a.path: a.bytes for a in arrivals} == {a.path: a.bytes for a in recorded}
 
-    due = dues_on(tape)
-    errors = [a.arrived_ns - due[a.path] for a in sorted(arrivals, key=lambda a: due[a.path])]
-    # Where the run's clock began is not known here: times count from the least late arrival.
-    late = [error - min(errors) for error in errors]
+    late = lateness_at_the_target(arrivals, run_tape)
     said = outcome.report["lateness_ns"]
-    print(f"arrival: p50 {quantile(late, 0.5) / 1000:.0f} us, p99 {quantile(late, 0.99) / 1000:.0f}"
-          f" us; reported: p50 {said['p50'] / 1000:.0f} us, p99 {said['p99'] / 1000:.0f} us; "
-          f"drift {drift_ns(errors) / 1000:.0f} us")
-    assert abs(drift_ns(errors)) < 5 * MS
+    due = dues_on(tape)
+    drift = drift_ns([a.arrived_ns - due[a.path] for a in in_order(arrivals, due)])
+    print(f"lateness at the target: p50 {quantile(late, 0.5) / 1000:.0f} us, p99 "
+          f"{quantile(late, 0.99) / 1000:.0f} us; reported: p50 {said['p50'] / 1000:.0f} us, p99 "
+          f"{said['p99'] / 1000:.0f} us; drift {drift / 1000:.0f} us")
+    assert abs(drift) < 5 * MS
     assert quantile(late, 0.5) < 20 * MS
     assert abs(said["p50"] - median(late)) < 5 * MS
 
@@ -62,6 +61,5 @@ def test_lateness_of_a_faster_run_does_not_add_up_either(recorded, tape, tmp_pat
     assert_all_same(outcome)
     assert paths_by_connection(arrivals) == paths_by_connection(recorded)
     due = dues_on(tape)
-    ordered = sorted(arrivals, key=lambda a: due[a.path])
-    errors = [a.arrived_ns - due[a.path] // 4 for a in ordered]
+    errors = [a.arrived_ns - due[a.path] // 4 for a in in_order(arrivals, due)]
     assert abs(drift_ns(errors)) < 5 * MS
