@@ -1,4 +1,4 @@
-// Records back into events, through the generated classes.
+// Records back into events, through the generated classes; chunks mostly by a shorter way.
 #pragma once
 
 #include <memory>

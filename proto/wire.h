@@ -1,6 +1,8 @@
 // The protobuf wire format, as far as records need it, written by hand: a value costs an addition
-// and a store, where a message object costs an allocation. Fields that are zero or empty are left
-// out, as proto3 does, so that the bytes are those the generated classes would write.
+// and a store, where a message object costs an allocation. What is read by hand is only what can't
+// be misunderstood; whatever looks unusual is left to the generated classes. Fields that are zero
+// or empty are left out, as proto3 does, so that the bytes are those the generated classes would
+// write.
 //
 //   field := (number << 3 | type) as varint, then   type 0  varint
 //                                                    type 1  eight bytes, little-endian
@@ -47,6 +49,30 @@ inline std::byte* put_field(std::byte* out, uint32_t field, uint64_t value) {
 
 inline std::byte* put_head(std::byte* out, uint32_t field, size_t length) {
   return put_varint(put_varint(out, tag(field, Type::bytes)), length);
+}
+
+// Takes a varint off the front of `in`; false when there is none of up to 64 bits.
+inline bool take_varint(std::span<const std::byte>& in, uint64_t& value) {
+  value = 0;
+  for (size_t i = 0; i < in.size() && i < varint_bytes_max; ++i) {
+    const auto byte = static_cast<uint64_t>(in[i]);
+    if (i == varint_bytes_max - 1 && byte > 1) return false;
+    value |= (byte & 0x7F) << (7 * i);
+    if (byte < 0x80) {
+      in = in.subspan(i + 1);
+      return true;
+    }
+  }
+  return false;
+}
+
+// Takes a length and as many bytes off the front of `in`; false when there are fewer.
+inline bool take_bytes(std::span<const std::byte>& in, std::span<const std::byte>& bytes) {
+  uint64_t length = 0;
+  if (!take_varint(in, length) || length > in.size()) return false;
+  bytes = in.first(length);
+  in = in.subspan(length);
+  return true;
 }
 
 // A message written to the end of a string, field by field; for the records that are not hot.

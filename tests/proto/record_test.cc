@@ -7,6 +7,7 @@
 
 #include "proto/record_decoder.h"
 #include "proto/tape.pb.h"
+#include "proto/wire.h"
 #include "tests/support/tape_support.h"
 
 namespace wiretape {
@@ -360,6 +361,84 @@ TEST(Record, UnknownFieldsKindsAndEnumeratorsAreSkipped) {
   ASSERT_EQ(decoder.next(time_ns, event), RecordDecoder::Outcome::record);
   EXPECT_EQ(std::get<Closed>(event).how, CloseHow::error);
   EXPECT_EQ(decoder.next(time_ns, event), RecordDecoder::Outcome::end);
+}
+
+// A record holding a chunk, its fields and those around them put together by hand.
+std::string chunk_record(std::string_view before, std::string_view fields, std::string_view after) {
+  std::string content(before);
+  wire::Writer(content).element(5, fields);
+  content += after;
+  std::string tape;
+  wire::Writer(tape).element(1, content);
+  return tape;
+}
+
+// What the decoder finds must be what the generated class finds, however the record is written.
+void expect_chunk_as_generated(const std::string& bytes) {
+  v1::Tape tape;
+  const bool parses = tape.ParseFromString(bytes);
+  const bool known = parses && (tape.record(0).chunk().direction() == v1::CLIENT_TO_SERVER ||
+                                tape.record(0).chunk().direction() == v1::SERVER_TO_CLIENT);
+  RecordDecoder decoder;
+  decoder.begin(as_bytes(bytes));
+  int64_t time_ns = -1;
+  Event event;
+  const auto outcome = decoder.next(time_ns, event);
+  ASSERT_EQ(outcome, known ? RecordDecoder::Outcome::record : RecordDecoder::Outcome::bad_record);
+  if (!known) return;
+  const auto& chunk = std::get<Chunk>(event);
+  const v1::Chunk& expected = tape.record(0).chunk();
+  EXPECT_EQ(static_cast<uint64_t>(time_ns), tape.record(0).time_ns());
+  EXPECT_EQ(chunk.connection, expected.connection());
+  EXPECT_EQ(static_cast<int>(chunk.direction), static_cast<int>(expected.direction()));
+  EXPECT_EQ(chunk.offset, expected.offset());
+  EXPECT_EQ(as_text(chunk.bytes), expected.data());
+}
+
+TEST(Record, UnusualChunksAreReadAsTheGeneratedClassReadsThem) {
+  const std::string time = "\x08\x07";
+  const std::string fields = std::string("\x08\x01\x10\x01\x18\x05", 6) + "\x22\x02hi";
+  const std::string unknown = "\x50\x09";
+  const std::string turned = std::string("\x22\x02hi\x18\x05\x10\x01\x08\x01", 10);
+  const std::string endless = std::string("\x08") + std::string(9, '\xFF') + "\x02";
+  expect_chunk_as_generated(chunk_record(time, fields, ""));
+  expect_chunk_as_generated(chunk_record("", fields, ""));
+  expect_chunk_as_generated(chunk_record("", fields, time));
+  expect_chunk_as_generated(chunk_record(time + time, fields, ""));
+  expect_chunk_as_generated(chunk_record(time, fields, unknown));
+  expect_chunk_as_generated(chunk_record(unknown, fields, ""));
+  expect_chunk_as_generated(chunk_record(time, turned, ""));
+  expect_chunk_as_generated(chunk_record(time, fields + unknown, ""));
+  expect_chunk_as_generated(chunk_record(time, fields + fields, ""));
+  expect_chunk_as_generated(chunk_record(time, fields + "\x10\x02", ""));
+  expect_chunk_as_generated(chunk_record(time,
+                                         fields + "\x22\x09"
+                                                  "hi",
+                                         ""));
+  expect_chunk_as_generated(chunk_record(time, fields + endless, ""));
+  expect_chunk_as_generated(chunk_record(time, fields + "\x08", ""));
+  expect_chunk_as_generated(chunk_record(time, "", ""));
+  expect_chunk_as_generated(chunk_record(time, fields, std::string("\x2A\x02\x18\x09", 4)));
+}
+
+TEST(Record, ChunksWithAChangedByteAreReadAsTheGeneratedClassReadsThem) {
+  Random random(17);
+  for (int i = 0; i < 20'000; ++i) {
+    std::string fields;
+    wire::Writer writer(fields);
+    writer.number(1, random.below(1000));
+    writer.number(2, random.below(2));
+    writer.number(3, random.below(100'000));
+    writer.bytes(4, random.bytes(random.below(6)));
+    std::string content = "\x08\x07";
+    wire::Writer(content).element(5, fields);
+    content[random.below(content.size())] = static_cast<char>(random.below(256));
+    std::string tape;
+    wire::Writer(tape).element(1, content);
+    v1::Tape parsed;
+    const bool other_kind = parsed.ParseFromString(tape) && !parsed.record(0).has_chunk();
+    if (!other_kind) expect_chunk_as_generated(tape);
+  }
 }
 
 TEST(Record, ThatDoesNotParseIsSaidAndTheNextOneIsRead) {
