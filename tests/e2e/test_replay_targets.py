@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from arrivals import ArrivalLog, paths_by_connection, send_timed, uneven_schedule
 from processes import Process, run
 from sockets import (SocketServer, connect, http_handler, read_exactly, read_response,
-                     read_to_end, request)
+                     read_to_end, request, reset)
 from wiretape import assert_all_same, replay
 
 MS = 1_000_000
@@ -121,6 +122,39 @@ def test_opaque_turns_in_other_segments(record, tape, recorded, replayed):
     assert_all_same(outcome)
 
 
+# --- Closing ---
+
+@pytest.mark.parametrize("flags", [["--say-close"], []], ids=["announced", "silent"])
+def test_a_close_after_every_tenth_answer(record, tape, tmp_path, flags):
+    record_gets(record, 100, connections=2, gap_s=0.005)
+    target = ArrivalLog(tmp_path, "--close-every", 10, *flags)
+    outcome = play(tape, target.address)
+    arrivals = target.arrivals()
+    assert_all_same(outcome)
+    assert asked(arrivals) == list(range(100))  # none twice
+    assert all(a.answered for a in arrivals)
+    assert outcome.report["reconnects"] == 8
+    assert len({a.connection for a in arrivals}) == 10
+
+
+def test_a_close_while_requests_are_pipelined(record, tape, tmp_path):
+    """What was sent and not answered is an error, and never sent again."""
+    with SocketServer(http_handler(lambda path: b"ok, done\n")) as server:
+        recording = record(server.address)
+        with connect(recording.address) as s:
+            for batch in range(5):
+                s.sendall(b"".join(b"GET /%d HTTP/1.1\r\nHost: t\r\n\r\n" % (batch * 4 + i)
+                                   for i in range(4)))
+                for _ in range(4):
+                    read_response(s)
+        recording.stop()
+    target = ArrivalLog(tmp_path, "--close-every", 3)
+    outcome = play(tape, target.address)
+    seen = asked(target.arrivals())
+    assert len(seen) == len(set(seen))
+    assert outcome.report["errors"] > 0 and outcome.report["same"] >= 12
+
+
 # --- Uploads ---
 
 def chunk_times(arrival, size):
@@ -165,12 +199,43 @@ def test_a_paced_upload_keeps_its_gaps_even_when_it_begins_late(record, tape, tm
 EXPECT = b"Expect: 100-continue\r\n"
 
 
+def test_a_server_without_100_gets_the_body_after_a_second_at_most(record, tape, tmp_path):
+    record_upload(record, tmp_path, chunks=2, gap_s=0.0, expect=EXPECT)
+    target = ArrivalLog(tmp_path, "--no-100")
+    assert_all_same(play(tape, target.address))
+    _, upload, _ = target.arrivals()
+    waited_ns = upload.reads[-1][0] - upload.arrived_ns
+    assert upload.complete and 500 * MS < waited_ns < 5 * S
+
+
 def test_a_100_lets_the_body_go_at_once(record, tape, tmp_path):
     record_upload(record, tmp_path, chunks=2, gap_s=0.0, expect=EXPECT)
     target = ArrivalLog(tmp_path)
     assert_all_same(play(tape, target.address))
     _, upload, _ = target.arrivals()
     assert upload.complete and upload.reads[-1][0] - upload.arrived_ns < 900 * MS
+
+
+def test_an_early_413_instead_of_a_100(record, tape, tmp_path):
+    """The body is not sent, and what follows goes on another connection."""
+    record_upload(record, tmp_path, chunks=2, gap_s=0.0, expect=EXPECT)
+    target = ArrivalLog(tmp_path, "--early-413")
+    outcome = play(tape, target.address)
+    _, upload, get = target.arrivals()
+    assert b"xx" not in upload.bytes and get.path == "/2" and get.answered
+    report = outcome.report
+    assert report["different"] == 1 and report["same"] == 2 and report["reconnects"] == 1, report
+    assert {int(k): v for k, v in report["status"].items()} == {413: 1, 200: 2}
+
+
+def test_an_early_413_while_uploading(record, tape, tmp_path):
+    record_upload(record, tmp_path, chunks=4)
+    target = ArrivalLog(tmp_path, "--early-413")
+    outcome = play(tape, target.address)
+    arrivals = target.arrivals()
+    assert asked(arrivals) == [0, 1, 2] and arrivals[2].answered
+    report = outcome.report
+    assert report["errors"] + report["different"] == 1 and report["same"] == 2, report
 
 
 # --- Time: whose fault it was ---
@@ -239,11 +304,55 @@ def test_chunked_answers_instead_of_a_length_are_the_same(record, tape, tmp_path
     assert outcome.report["errors"] == 0 and outcome.report["responses"] == 20
 
 
+def test_a_target_that_dies_and_comes_back(record, tape, tmp_path):
+    record_timed(record, tmp_path, requests=300, connections=8, seconds=6)
+    first = ArrivalLog(tmp_path)
+    seen = []
+
+    def die_and_come_back():
+        time.sleep(2)
+        seen.extend(first.arrivals())
+        time.sleep(1)
+        seen.append(ArrivalLog(tmp_path, "--port", first.port))
+    switching = threading.Thread(target=die_and_come_back)
+    switching.start()
+    outcome = play(tape, first.address)
+    switching.join()
+    second = seen.pop().arrivals()
+    paths = asked(seen + second)
+    assert len(paths) == len(set(paths))
+    assert len(seen) > 20 and len(second) > 20  # later ones are answered again
+    report = outcome.report
+    assert report["same"] == sum(a.answered for a in seen + second)
+    assert report["errors"] + sum(report["not_compared"].values()) == 300 - report["same"] > 0
+    assert report["errors"] > 0 and report["reconnects"] >= 8
+
+
+def resetting_after(count):
+    """A handler: answers so many requests, then resets instead of answering."""
+    def serve(s):
+        for _ in range(count):
+            read_head(s)
+            s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok, done\n")
+        read_head(s)
+        reset(s)
+    return serve
+
+
 def read_head(s):
     data = b""
     while not data.endswith(b"\r\n\r\n"):
         data += read_exactly(s, 1)
     return data
+
+
+def test_a_target_that_resets(record, tape):
+    record_gets(record, 30)
+    with SocketServer(resetting_after(4)) as target:
+        outcome = play(tape, target.address)
+    report = outcome.report
+    assert report["requests_sent"] == 30 and report["same"] == 24 and report["errors"] == 6
+    assert report["reconnects"] == 5 or report["reconnects"] == 6
 
 
 def endless(s):
