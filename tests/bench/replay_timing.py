@@ -59,7 +59,8 @@ class Material:
         numbers = {c: i for i, c in enumerate(dict.fromkeys(e["connection"] for e in found))}
         self.schedule = folder / "schedule.txt"
         self.schedule.write_text("".join(
-            f"{self.due[arrivals.path_of(e)]} {numbers[e['connection']]} {arrivals.path_of(e)}\n" for e in found))
+            f"{due} {numbers[e['connection']]} {path}\n"
+            for e, (path, due) in zip(found, self.due.items(), strict=True)))
 
     def record(self, plan):
         server = arrivals.ArrivalLog(self.folder)
