@@ -34,6 +34,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/arrival.h"
 #include "base/clock.h"
 #include "base/timer.h"
 
@@ -129,7 +130,7 @@ bool Stream::read_once() {
     return false;
   }
   const std::span<char> buffer = Loop::of(raw_handle()).read_buffer();
-  const ssize_t n = receive(fd_, buffer);
+  const ssize_t n = notes_arrivals_ ? receive_noting(buffer) : receive(fd_, buffer);
   if (n > 0) {
     handler_.on_read(*this, std::as_bytes(buffer.first(static_cast<size_t>(n))));
     return static_cast<size_t>(n) == buffer.size();
@@ -140,6 +141,18 @@ bool Stream::read_once() {
     broken(-errno);
   }
   return false;
+}
+
+ssize_t Stream::receive_noting(std::span<char> into) {
+  const Received received = receive_with_arrival(fd_, into);
+  arrived_ns_ = received.arrived_ns;
+  return received.bytes;
+}
+
+void Stream::note_arrivals() {
+  assert(state_ == State::open);
+  wiretape::note_arrivals(fd_);  // where it can't, the moment of reading is told
+  notes_arrivals_ = true;
 }
 
 void Stream::end_of_file() {

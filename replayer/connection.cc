@@ -328,7 +328,7 @@ void Connection::sent() {
   const Cause cause = cause_of(lateness_ns);
   run_.tally.add_lateness(lateness_ns, cause);
   link_->wire->sent({send_bytes_, send_due_ns_, now_ns, cause});
-  ledger_.accepted(now_ns);
+  ledger_.accepted(now_ns, cause);
   last_accepted_ns_ = now_ns;
   lateness_before_ns_ = lateness_ns;
   cause_before_ = cause;

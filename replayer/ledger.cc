@@ -31,14 +31,17 @@ void Ledger::skip(uint64_t requests, const std::string& reason) {
 }
 
 void Ledger::request_ended(uint64_t request, int64_t due_ns) {
-  asked_.push_back({request, due_ns, -1});
+  asked_.push_back({request, due_ns, -1, Cause::us});
 }
 
-void Ledger::accepted(int64_t now_ns) {
-  for (Asked& asked : asked_) {
-    if (asked.accepted_ns < 0) asked.accepted_ns = now_ns;
-  }
-  if (turn_.accepted_ns < 0) turn_.accepted_ns = now_ns;
+void Ledger::accepted(int64_t now_ns, Cause cause) {
+  const auto accept = [&](Asked& asked) {
+    if (asked.accepted_ns >= 0) return;
+    asked.accepted_ns = now_ns;
+    asked.cause = cause;
+  };
+  std::for_each(asked_.begin(), asked_.end(), accept);
+  accept(turn_);
 }
 
 void Ledger::answered(uint64_t request, int64_t arrived_ns) {
@@ -53,8 +56,13 @@ void Ledger::answered(uint64_t request, int64_t arrived_ns) {
 }
 
 void Ledger::measure(const Asked& asked, int64_t arrived_ns) {
+  // A response may be complete before the kernel has taken all of its request.
+  const int64_t sent_ns = asked.accepted_ns < 0 ? arrived_ns : asked.accepted_ns;
+  const auto cause = static_cast<size_t>(asked.cause);
   run_.tally.latency_due_ns.add(arrived_ns - asked.due_ns);
-  run_.tally.latency_sent_ns.add(asked.accepted_ns < 0 ? 0 : arrived_ns - asked.accepted_ns);
+  run_.tally.latency_sent_ns.add(arrived_ns - sent_ns);
+  run_.tally.latency_due_by_cause[cause].add(arrived_ns - asked.due_ns);
+  run_.tally.latency_sent_by_cause[cause].add(arrived_ns - sent_ns);
 }
 
 void Ledger::exchange(uint64_t request, const Exchange& exchange, const std::string& failure) {
@@ -84,7 +92,7 @@ void Ledger::done_through(uint64_t request) {
 
 void Ledger::turn_sent(int64_t due_ns) {
   turn_open_ = true;
-  turn_ = {0, due_ns, -1};
+  turn_ = {0, due_ns, -1, Cause::us};
 }
 
 void Ledger::turn_answered(int64_t arrived_ns) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "proto/event.h"
+#include "replayer/tally.h"
 
 namespace wiretape {
 
@@ -44,7 +45,7 @@ class Ledger {
   void turn_answered(int64_t arrived_ns);
 
   // The kernel has taken the last byte of what was given to the socket.
-  void accepted(int64_t now_ns);
+  void accepted(int64_t now_ns, Cause cause);
 
  private:
   // A request's last send, until its response is complete.
@@ -52,6 +53,7 @@ class Ledger {
     uint64_t request = 0;
     int64_t due_ns = 0;
     int64_t accepted_ns = -1;  // not yet
+    Cause cause = Cause::us;
   };
   void measure(const Asked& asked, int64_t arrived_ns);
   void done_through(uint64_t request);

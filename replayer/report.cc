@@ -180,13 +180,20 @@ void add_counts(JsonWriter& json, const RunReport& report) {
   json.field("bytes_received", t.bytes_received).field("duration_ns", report.duration_ns);
 }
 
-void add_times(JsonWriter& json, const Tally& tally) {
-  percentiles_json(json, "lateness_ns", tally.lateness_ns);
-  json.key("lateness_by_cause").begin_object();
+void causes_json(JsonWriter& json, std::string_view key,
+                 const std::array<Histogram, causes>& by_cause) {
+  json.key(key).begin_object();
   for (size_t i = 0; i < causes; ++i) {
-    percentiles_json(json, name_of(static_cast<Cause>(i)), tally.lateness_by_cause[i]);
+    percentiles_json(json, name_of(static_cast<Cause>(i)), by_cause[i]);
   }
   json.end_object();
+}
+
+void add_times(JsonWriter& json, const Tally& tally) {
+  percentiles_json(json, "lateness_ns", tally.lateness_ns);
+  causes_json(json, "lateness_by_cause", tally.lateness_by_cause);
+  causes_json(json, "latency_due_by_cause", tally.latency_due_by_cause);
+  causes_json(json, "latency_sent_by_cause", tally.latency_sent_by_cause);
   percentiles_json(json, "latency_due_ns", tally.latency_due_ns);
   percentiles_json(json, "latency_sent_ns", tally.latency_sent_ns);
 }

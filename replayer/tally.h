@@ -40,6 +40,9 @@ struct Tally {
   // from the acceptance of the request's last byte.
   Histogram latency_due_ns;
   Histogram latency_sent_ns;
+  // The same two by the cause of the request's own lateness.
+  std::array<Histogram, causes> latency_due_by_cause;
+  std::array<Histogram, causes> latency_sent_by_cause;
 
   void add_lateness(int64_t late_ns, Cause cause) {
     lateness_ns.add(late_ns);

@@ -14,8 +14,6 @@
 #include <cassert>
 #include <utility>
 
-#include "base/clock.h"
-
 namespace wiretape {
 
 class TargetWire::Socket final : public StreamHandler {
@@ -25,7 +23,7 @@ class TargetWire::Socket final : public StreamHandler {
   void forget() { listener_ = nullptr; }
 
   void on_read(Stream&, std::span<const std::byte> bytes) override {
-    if (listener_ != nullptr) listener_->on_read(bytes, monotonic_ns());
+    if (listener_ != nullptr) listener_->on_read(bytes, stream.arrived_ns());
   }
   void on_end(Stream&) override {
     if (listener_ != nullptr) listener_->on_end();
@@ -91,6 +89,7 @@ void TargetWire::dialled(size_t attempt, const DialOutcome& outcome) {
     close();
     return listener_.on_connect_failed(opened.error().message);
   }
+  socket_->stream.note_arrivals();
   socket_->stream.read_start();
   listener_.on_connected();
 }
