@@ -315,6 +315,7 @@ void ExchangeTracker::end_request_head() {
   e.holds_credentials |= parser.holds_credentials();
   e.request.head_end = offset_[index_of(requests)];
   if (parser.collects_fields()) observer_->on_request_head(e.index, parser.head());
+  observer_->on_request_head_end(e.index, e.request.head_end);
   if (state_->queue.text_bytes() > pending_text_bytes_max) {
     return fail(requests, Protocol::opaque, "more than 4 MiB of request lines without an answer");
   }

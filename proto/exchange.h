@@ -66,6 +66,8 @@ class ExchangeObserver {
   // The steps on the way, for who needs them. `index` is the exchange's.
   virtual void on_request_begin(uint64_t index, uint64_t offset) { (void)index, (void)offset; }
   virtual void on_request_head(uint64_t index, const HttpHead& head) { (void)index, (void)head; }
+  // `offset` is behind the empty line that ends the head.
+  virtual void on_request_head_end(uint64_t index, uint64_t offset) { (void)index, (void)offset; }
   virtual void on_request_end(uint64_t index, uint64_t offset) { (void)index, (void)offset; }
   // Interim (1xx, but not 101) and final responses; status tells which.
   virtual void on_response_head(uint64_t index, const HttpHead& head) { (void)index, (void)head; }

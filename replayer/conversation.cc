@@ -18,7 +18,10 @@ Conversation::Conversation(ConnectionId id, ConversationListener& listener)
     : listener_(listener), tracker_(id, *this) {}
 
 void Conversation::chunk(Direction direction, int64_t time_ns, Bytes bytes) {
-  if (direction == Direction::client_to_server) begun_.clear();
+  if (direction == Direction::client_to_server) {
+    begun_.clear();
+    heads_ended_.clear();
+  }
   length_[index_of(direction)] += bytes.size();
   tracker_.chunk(direction, time_ns, bytes);
   drop_opaque_requests();
@@ -74,6 +77,10 @@ void Conversation::note_opaque(Direction direction, uint64_t offset) {
 void Conversation::on_request_begin(uint64_t, uint64_t offset) {
   ++requests_;
   begun_.push_back(offset);
+}
+
+void Conversation::on_request_head_end(uint64_t, uint64_t offset) {
+  heads_ended_.push_back(offset);
 }
 
 void Conversation::on_request_end(uint64_t, uint64_t) {

@@ -57,6 +57,8 @@ class Conversation final : private ExchangeObserver {
 
   // Offsets at which the last client_to_server chunk began requests.
   const std::vector<uint64_t>& begun() const { return begun_; }
+  // Offsets behind the heads that ended in it.
+  const std::vector<uint64_t>& heads_ended() const { return heads_ended_; }
 
  private:
   static constexpr uint64_t never = UINT64_MAX;
@@ -64,6 +66,7 @@ class Conversation final : private ExchangeObserver {
   void on_exchange(const Exchange& exchange) override;
   void on_protocol(const ProtocolFound& found) override;
   void on_request_begin(uint64_t index, uint64_t offset) override;
+  void on_request_head_end(uint64_t index, uint64_t offset) override;
   void on_request_end(uint64_t index, uint64_t offset) override;
   bool wants_heads() const override { return listener_.wants_heads(); }
   void on_response_head(uint64_t index, const HttpHead& head) override;
@@ -77,6 +80,7 @@ class Conversation final : private ExchangeObserver {
   ConversationListener& listener_;
   ExchangeTracker tracker_;
   std::vector<uint64_t> begun_;
+  std::vector<uint64_t> heads_ended_;
   uint64_t length_[2] = {0, 0};
   uint64_t opaque_from_[2] = {never, never};
   uint64_t requests_ = 0;

@@ -21,9 +21,10 @@
 
 namespace wiretape {
 
-Excerpt::Excerpt(RecordedListener& listener, Stretch stretch)
-    : listener_(listener), stretch_(stretch), schedule_(*this) {
+Excerpt::Excerpt(RecordedListener& listener, Stretch stretch, RewriteRules rules)
+    : listener_(listener), stretch_(stretch), schedule_(*this, std::move(rules)) {
   assert(stretch_.from_ns < stretch_.to_ns);
+  schedule_.count_rewriting(stretch_.from_ns, stretch_.to_ns);
 }
 
 void Excerpt::feed(const TapeReader::Item& item) {

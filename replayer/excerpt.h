@@ -25,7 +25,7 @@ class Excerpt final : private RecordedListener {
  public:
   // The listener is told what the recorded server answered to the excerpt's requests, numbered from
   // 0 in their connection. It must outlive the excerpt.
-  Excerpt(RecordedListener& listener, Stretch stretch);
+  Excerpt(RecordedListener& listener, Stretch stretch, RewriteRules rules = {});
   Excerpt(const Excerpt&) = delete;
   Excerpt& operator=(const Excerpt&) = delete;
 

@@ -20,12 +20,17 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace wiretape {
 
 RecordedConnection::RecordedConnection(ConnectionId id, RecordedListener& listener,
-                                       std::deque<Action>& out)
-    : id_(id), listener_(listener), out_(out), conversation_(id, *this) {}
+                                       std::deque<Action>& out, std::unique_ptr<Rewriter> rewriter)
+    : id_(id),
+      listener_(listener),
+      out_(out),
+      conversation_(id, *this),
+      rewriter_(std::move(rewriter)) {}
 
 void RecordedConnection::opened(int64_t time_ns, uint64_t closed_before) {
   answered_ns_ = time_ns;
@@ -77,7 +82,7 @@ void RecordedConnection::send_requests(int64_t time_ns, uint64_t begin, Bytes by
   const auto& begun = conversation_.begun();
   const size_t rest = begun.empty() ? bytes.size() : begun.front() - begin;
   assert(rest <= bytes.size());
-  if (rest > 0) add_send(time_ns, bytes.first(rest)).after_continue = told_to_continue_;
+  if (rest > 0) add_rest(time_ns, bytes.first(rest));
   told_to_continue_ = false;
   if (begun.empty()) return;
   Action& send = add_send(time_ns, bytes.subspan(rest));
@@ -87,6 +92,7 @@ void RecordedConnection::send_requests(int64_t time_ns, uint64_t begin, Bytes by
 }
 
 void RecordedConnection::send_turn(int64_t time_ns, Bytes bytes) {
+  flush_rewriter(time_ns);
   listener_.recorded_client(id_, bytes);
   const bool begins = server_spoke_last_ || turns_ == 0;
   Action& send = add_send(time_ns, bytes);
@@ -125,6 +131,7 @@ void RecordedConnection::half_closed(int64_t time_ns, Direction direction) {
     answered_ns_ = time_ns;  // it may have been what ended a response
     return;
   }
+  flush_rewriter(time_ns);
   Action& action = add(Action::Kind::half_close, time_ns);
   action.begins_unit = true;
   add_turn_gate(action);
@@ -132,6 +139,7 @@ void RecordedConnection::half_closed(int64_t time_ns, Direction direction) {
 }
 
 void RecordedConnection::closed(int64_t time_ns, CloseHow how, ClosedBy by) {
+  flush_rewriter(time_ns);
   const bool reset = how == CloseHow::rst && by == ClosedBy::client;
   Action& action = add(reset ? Action::Kind::reset : Action::Kind::close, time_ns);
   action.begins_unit = true;
@@ -155,6 +163,7 @@ void RecordedConnection::on_exchange(uint64_t request, const Exchange& exchange)
 }
 
 void RecordedConnection::abandon(int64_t time_ns, const char* reason, uint64_t turns) {
+  flush_rewriter(time_ns);
   Action& action = add(Action::Kind::abandon, time_ns);
   action.reason = reason;
   action.turns = turns;
@@ -185,9 +194,28 @@ Action& RecordedConnection::add(Action::Kind kind, int64_t time_ns) {
 
 Action& RecordedConnection::add_send(int64_t time_ns, Bytes bytes) {
   Action& action = add(Action::Kind::send, time_ns);
-  if (!abandoned_) action.bytes.assign(bytes.begin(), bytes.end());
+  if (!abandoned_) action.bytes = as_sent(bytes);
   assert(!abandoned_ || action.bytes.empty());
   return action;
+}
+
+// Bytes of a request under way; all of them may be held back by the rewriter.
+void RecordedConnection::add_rest(int64_t time_ns, Bytes bytes) {
+  Action& send = add_send(time_ns, bytes);
+  send.after_continue = told_to_continue_ && !(rewriter_ && rewriter_->removes_expect());
+  if (send.bytes.empty() && !abandoned_) out_.pop_back();
+}
+
+std::vector<std::byte> RecordedConnection::as_sent(Bytes bytes) {
+  if (!rewriter_) return {bytes.begin(), bytes.end()};
+  return rewriter_->next(bytes, {conversation_.begun(), conversation_.heads_ended()});
+}
+
+// What is held back is sent as it was: the head it is of does not go on.
+void RecordedConnection::flush_rewriter(int64_t time_ns) {
+  if (!rewriter_ || abandoned_) return;
+  std::vector<std::byte> held = rewriter_->flush();
+  if (!held.empty()) add(Action::Kind::send, time_ns).bytes = std::move(held);
 }
 
 }  // namespace wiretape

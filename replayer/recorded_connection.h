@@ -3,10 +3,13 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
+#include <vector>
 
 #include "proto/event.h"
 #include "replayer/action.h"
 #include "replayer/conversation.h"
+#include "replayer/rewrite.h"
 
 namespace wiretape {
 
@@ -25,8 +28,10 @@ class RecordedListener {
 
 class RecordedConnection final : private ConversationListener {
  public:
-  // Actions are appended to `out`; both must outlive the connection.
-  RecordedConnection(ConnectionId id, RecordedListener& listener, std::deque<Action>& out);
+  // Actions are appended to `out`; both must outlive the connection. With a rewriter they hold its
+  // bytes; what they wait for follows the recorded ones.
+  RecordedConnection(ConnectionId id, RecordedListener& listener, std::deque<Action>& out,
+                     std::unique_ptr<Rewriter> rewriter = nullptr);
 
   void opened(int64_t time_ns, uint64_t closed_before);
   void chunk(int64_t time_ns, const Chunk& chunk);
@@ -46,6 +51,9 @@ class RecordedConnection final : private ConversationListener {
   void abandon(int64_t time_ns, const char* reason, uint64_t turns);
   Action& add(Action::Kind kind, int64_t time_ns);
   Action& add_send(int64_t time_ns, Bytes bytes);
+  void add_rest(int64_t time_ns, Bytes bytes);
+  std::vector<std::byte> as_sent(Bytes bytes);
+  void flush_rewriter(int64_t time_ns);
   void add_turn_gate(Action& action);
 
   // Invariant: once abandoned_, no action holds bytes, so that what cannot be sent costs no memory.
@@ -53,6 +61,7 @@ class RecordedConnection final : private ConversationListener {
   RecordedListener& listener_;
   std::deque<Action>& out_;
   Conversation conversation_;
+  std::unique_ptr<Rewriter> rewriter_;  // null: nothing is rewritten
   bool abandoned_ = false;
   bool server_ended_ = false;
   bool told_to_continue_ = false;   // the request under way was, and nothing of it came since

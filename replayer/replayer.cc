@@ -32,6 +32,12 @@ Result<std::unique_ptr<RunTape>> begin_run_tape(const ReplayOptions& options) {
 
 }  // namespace
 
+Result<std::vector<Address>> resolve_target(const Endpoint& target) {
+  Loop loop;
+  Resolver resolver(loop, ErrorSource::target);
+  return resolve(loop, resolver, target);
+}
+
 Result<RunReport> replay(const ReplayOptions& options) {
   raise_descriptor_limit();  // one for each connection that was open at a time
   Loop loop;
@@ -40,7 +46,8 @@ Result<RunReport> replay(const ReplayOptions& options) {
   if (!addresses) return addresses.error();
   auto tape = TapeSource::open(options.tape, options.loops);
   if (!tape) return tape.error();
-  auto allowed = check_target(options.guard, (*tape)->path(), options.target, *addresses);
+  auto allowed =
+      check_target(options.guard, (*tape)->path(), options.target, *addresses, options.stretch);
   if (!allowed) return allowed.error();
   Target target{loop, resolver, {}, options.timeout_ns};
   for (const Address& address : *addresses) {

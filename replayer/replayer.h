@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -11,6 +12,7 @@
 #include "replayer/guard.h"
 #include "replayer/pacer.h"
 #include "replayer/report.h"
+#include "replayer/rewrite_rules.h"
 #include "replayer/run_tape.h"
 
 namespace wiretape {
@@ -26,7 +28,12 @@ struct ReplayOptions {
   CompareOptions compare;
   GuardOptions guard;
   RunTapeOptions run_tape;
+  RewriteOptions rewrite;
 };
+
+// The target's addresses, in the order in which a run would dial them. Connects to none. Errors:
+// the name is not known (target).
+Result<std::vector<Address>> resolve_target(const Endpoint& target);
 
 // Runs until every connection on the tape has been replayed or accounted for. Errors: the target is
 // not allowed (usage), the tape can't be read (tape), the

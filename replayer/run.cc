@@ -50,7 +50,7 @@ Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& tar
       target_(target),
       run_tape_(run_tape),
       compare_(options.compare),
-      excerpt_(compare_, options.stretch) {}
+      excerpt_(compare_, options.stretch, rules_of(options.rewrite, options.target)) {}
 
 Run::~Run() {
   loop_.before_wait(nullptr);

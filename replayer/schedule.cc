@@ -48,6 +48,7 @@ void Schedule::record(const TapeRecord& read) {
   if (read.part != part_) begin_part(read.part);
   const bool counts = !std::holds_alternative<Header>(read.event);
   if (counts) last_ns_ = std::max(last_ns_, later(part_begin_ns_, read.time_ns));
+  rewritten_.now_ns = last_ns_;
   std::visit([&](const auto& kind) { on(last_ns_, kind); }, read.event);
 }
 
@@ -76,7 +77,9 @@ void Schedule::on(int64_t time_ns, const Opened& opened) {
   before.connection = opened.connection;
   on(time_ns, before);
   const ConnectionId id = fresh_id(opened.connection);
-  auto connection = std::make_unique<RecordedConnection>(id, listener_, actions_);
+  auto rewriter = rules_.empty() ? nullptr : std::make_unique<Rewriter>(rules_, rewritten_);
+  auto connection =
+      std::make_unique<RecordedConnection>(id, listener_, actions_, std::move(rewriter));
   connection->opened(time_ns, closed_);
   [[maybe_unused]] const bool is_new =
       open_.emplace(opened.connection, std::move(connection)).second;

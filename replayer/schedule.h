@@ -8,10 +8,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "proto/tape_reader.h"
 #include "replayer/action.h"
 #include "replayer/recorded_connection.h"
+#include "replayer/rewrite.h"
 
 namespace wiretape {
 
@@ -23,7 +25,9 @@ inline ConnectionId recorded_id(ConnectionId run_id) {
 
 class Schedule {
  public:
-  explicit Schedule(RecordedListener& listener) : listener_(listener) {}
+  // The listener must outlive the schedule.
+  explicit Schedule(RecordedListener& listener, RewriteRules rules = {})
+      : listener_(listener), rules_(std::move(rules)) {}
   Schedule(const Schedule&) = delete;
   Schedule& operator=(const Schedule&) = delete;
 
@@ -42,6 +46,13 @@ class Schedule {
   uint64_t connections_not_recorded() const { return connections_not_recorded_; }
   uint64_t blocks_lost() const { return blocks_lost_; }
   uint64_t damages() const { return damages_; }
+  // What the rules changed so far.
+  const RewriteTally& rewritten() const { return rewritten_; }
+  // From then on only requests that begin in [from_ns, to_ns) count as rewritten.
+  void count_rewriting(int64_t from_ns, int64_t to_ns) {
+    rewritten_.from_ns = from_ns;
+    rewritten_.to_ns = to_ns;
+  }
 
  private:
   void record(const TapeRecord& read);
@@ -61,6 +72,8 @@ class Schedule {
 
   // Invariant: no two connections of the run have the same id, and last_ns_ never decreases.
   RecordedListener& listener_;
+  const RewriteRules rules_;
+  RewriteTally rewritten_;
   std::deque<Action> actions_;
   std::map<ConnectionId, std::unique_ptr<RecordedConnection>> open_;  // by the part's own ids
   uint32_t part_ = 0;
