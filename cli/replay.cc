@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/dry_run.h"
 #include "cli/options.h"
 #include "replayer/replayer.h"
 
@@ -34,6 +35,7 @@ struct ReplayFlags {
   std::string json;
   std::string fail_on = "diff";
   bool no_compare = false;
+  bool dry_run = false;
 };
 
 Result<void> set_speed(std::string_view text, ReplayOptions& run) {
@@ -74,6 +76,36 @@ void describe_comparing(Options& options, ReplayFlags* flags) {
   options.flag("-f,--force", "overwrite an existing TAPE of -o", &flags->run.run_tape.overwrite);
 }
 
+void describe_safety(Options& options, ReplayFlags* flags) {
+  GuardOptions& guard = flags->run.guard;
+  options.flag("--dry-run", "say what would be sent to where, and send nothing", &flags->dry_run);
+  options
+      .custom("--allow-host", "GLOB",
+              "hosts that may be sent writes though they are public; may be repeated",
+              [&guard](std::string_view glob) -> Result<void> {
+                if (auto checked = check_allow_host(glob); !checked) return checked;
+                guard.allow_hosts.emplace_back(glob);
+                return {};
+              })
+      .repeatable = true;
+  options.flag("--allow-recorded-upstream", "the target may be the server that was recorded",
+               &guard.allow_recorded_upstream);
+}
+
+void describe_rewriting(Options& options, RewriteOptions& rewrite) {
+  options.custom("--host", "recorded|target|VALUE", "the Host field of requests (recorded)",
+                 [&rewrite](std::string_view value) { return set_host(rewrite, value); });
+  options
+      .custom("--set-header", "'Name: value'",
+              "set a field in requests: in its place, or behind the others; may be repeated",
+              [&rewrite](std::string_view field) { return add_set_header(rewrite, field); })
+      .repeatable = true;
+  options
+      .custom("--remove-header", "NAME", "remove a field from requests; may be repeated",
+              [&rewrite](std::string_view name) { return add_remove_header(rewrite, name); })
+      .repeatable = true;
+}
+
 void describe(Options& options, ReplayFlags* flags) {
   ReplayOptions& run = flags->run;
   options.usage("TAPE --target ADDR");
@@ -94,16 +126,13 @@ void describe(Options& options, ReplayFlags* flags) {
                   &run.loops, 1);
   options.duration("--timeout", "end a connection without progress for so long (30s)",
                    &run.timeout_ns);
-  options.texts("--allow-host", "GLOB", "hosts that may be sent writes though they are public",
-                &run.guard.allow_hosts);
-  options.flag("--allow-recorded-upstream", "the target may be the server that was recorded",
-               &run.guard.allow_recorded_upstream);
+  describe_safety(options, flags);
+  describe_rewriting(options, run.rewrite);
   describe_comparing(options, flags);
   options.mistaken("--upstream", "--target");
   options.mistaken("-t", "--target");
   options.not_built({"--pace", "--precise", "--clones", "--connections-max", "--filter",
-                     "--dry-run", "--set-header", "--remove-header", "--host", "--rewrite",
-                     "--match", "--lateness-max", "--junit", "--html"});
+                     "--rewrite", "--match", "--lateness-max", "--junit", "--html"});
 }
 
 // Whether both names lead to one file that is there, by whatever path or link.
@@ -140,6 +169,9 @@ std::string contradiction(const ReplayFlags& flags) {
   const bool all = stretch.from_ns == 0 && stretch.to_ns == INT64_MAX;
   if (!all && flags.run.loops > 1) return "--loop plays whole tapes: not with --from or --to";
   if (flags.run.timeout_ns == 0) return "--timeout: 0 would end every connection at once";
+  if (const auto rewriting = check_rewriting(flags.run.rewrite); !rewriting) {
+    return rewriting.error().message;
+  }
   return contradiction_of_files(flags);
 }
 
@@ -229,13 +261,25 @@ void warn_of_credentials(const RunTapeEnd& end) {
        end.exchanges_with_credentials);
 }
 
+int failed(const Error& error) {
+  fail("{}", error.message);
+  return error.source == ErrorSource::usage ? exit_status::usage : exit_status::could_not;
+}
+
+int report_dry_run(const ReplayFlags& flags, bool quiet) {
+  const auto dry = dry_run(flags.run);
+  if (!dry) return failed(dry.error());
+  print_summary(flags, dry_run_text(*dry), quiet);
+  if (!flags.json.empty() && !write_json(flags.json, dry_run_json(*dry))) {
+    return exit_status::could_not;
+  }
+  if (dry->refusal.empty()) return exit_status::done;
+  return failed({ErrorSource::usage, dry->refusal});
+}
+
 int run_and_report(const ReplayFlags& flags, bool quiet) {
   const auto report = replay(flags.run);
-  if (!report) {
-    fail("{}", report.error().message);
-    return report.error().source == ErrorSource::usage ? exit_status::usage
-                                                       : exit_status::could_not;
-  }
+  if (!report) return failed(report.error());
   print_summary(flags, summary_of(*report), quiet);
   if (!flags.json.empty() && !write_json(flags.json, json_of(*report))) {
     return exit_status::could_not;
@@ -258,7 +302,8 @@ int replay_main(const Arguments& arguments) {
     fail("cannot write {}: {}", flags.json, what);
     return exit_status::could_not;
   }
-  return run_and_report(flags, options.verbosity() < 0);
+  const bool quiet = options.verbosity() < 0;
+  return flags.dry_run ? report_dry_run(flags, quiet) : run_and_report(flags, quiet);
 }
 
 }  // namespace wiretape

@@ -101,6 +101,24 @@ def test_a_private_address_needs_no_word(record, tape, namespace):
     assert namespace.met() == ["connection", "POST"]
 
 
+def test_a_dry_run_says_that_it_would_be_refused(record, tape, namespace):
+    record_requests(record, EMPTY_POST, GET)
+    outcome = replay(tape, f"{PUBLIC}:8000", "--dry-run", prefix=namespace.enter)
+    assert_refused(outcome, namespace)
+    plan = outcome.report
+    assert plan["allowed"] is False and PUBLIC in plan["refusal"] and plan["writes"] == 1
+    allowed = replay(tape, f"{PUBLIC}:8000", "--dry-run", "--allow-host", PUBLIC,
+                     prefix=namespace.enter)
+    assert allowed.status == 0 and allowed.report["allowed"] is True
+    assert "refusal" not in allowed.report and namespace.met() == []
+
+
+def test_a_tape_from_a_pipe_is_looked_through_too(record, tape, namespace):
+    record_requests(record, EMPTY_POST)
+    enter = ["sh", "-c", f'cat {tape} | "$@"', "sh", *namespace.enter]
+    assert_refused(replay("-", f"{PUBLIC}:8000", prefix=enter), namespace)
+
+
 def test_the_recorded_upstream_needs_its_own_word(tape, namespace):
     recording = Recording(f"{PUBLIC}:8000", tape=tape, listen=f"{PRIVATE}:0",
                           prefix=namespace.enter)

@@ -62,7 +62,7 @@ NOT_BUILT = [(command, flag) for command, flags in (
         "--tls-intercept", "--keylog k", "--tls-cert c", "--tls-key k", "--socks5",
         "--http-proxy", "--transparent redirect")),
     (["replay", "t.tape", "--target", "127.0.0.1:9"], (
-        "--clones 3", "--html x", "--junit x", "--set-header A:b", "--rewrite x")),
+        "--clones 3", "--html x", "--junit x", "--rewrite x")),
 ) for flag in flags]
 
 
