@@ -47,9 +47,7 @@ void Connection::push(Action action) {
 void Connection::limit_lifted() {
   const int64_t now_ns = run_.now_ns();
   assert(!queue_.empty() && queue_.front().kind == Action::Kind::open);
-  lateness_before_ns_ = std::max<int64_t>(now_ns - due_ns(queue_.front()), 0);
-  cause_before_ = Cause::limit;
-  held_until(now_ns);
+  blame_.held_by_limit(now_ns, now_ns - due_ns(queue_.front()));
 }
 
 void Connection::stop_sending(const std::string& reason) {
@@ -196,7 +194,7 @@ Connection::Next Connection::pass_gate(const Action& action) {
     ledger_.turn_answered(link_->last_received_ns);
   }
   gate_passed_ = true;
-  if (gate_held_) held_until(action.after_continue ? now_ns : opened_ns);
+  if (gate_held_) blame_.held_by_target(action.after_continue ? now_ns : opened_ns);
   return Next::go;
 }
 
@@ -278,6 +276,7 @@ void Connection::perform(Action& action) {
   progress_ns_ = run_.now_ns();
   switch (action.kind) {
     case Action::Kind::open:
+      note_opening(action);
       opened_ = true;
       ++run_.tally.connections;
       pop();
@@ -294,6 +293,12 @@ void Connection::perform(Action& action) {
     case Action::Kind::reset:
       return hang_up(action.kind == Action::Kind::reset);
   }
+}
+
+// What is late because we opened late is not the target's.
+void Connection::note_opening(const Action& action) {
+  const int64_t due = run_.pacer.speed().is_max() ? progress_ns_ : due_ns(action);
+  blame_.judge(due, std::max<int64_t>(progress_ns_ - due, 0), false);
 }
 
 void Connection::connect() {
@@ -325,20 +330,11 @@ void Connection::send(const Action& action) {
 void Connection::sent() {
   const int64_t now_ns = run_.now_ns();
   const int64_t lateness_ns = std::max<int64_t>(now_ns - send_due_ns_, 0);
-  const Cause cause = cause_of(lateness_ns);
+  const Cause cause = blame_.judge(send_due_ns_, lateness_ns, send_paced_);
   run_.tally.add_lateness(lateness_ns, cause);
   link_->wire->sent({send_bytes_, send_due_ns_, now_ns, cause});
   ledger_.accepted(now_ns, cause);
   last_accepted_ns_ = now_ns;
-  lateness_before_ns_ = lateness_ns;
-  cause_before_ = cause;
-}
-
-Cause Connection::cause_of(int64_t lateness_ns) const {
-  const Cause inherited = cause_before_ == Cause::limit ? Cause::limit : Cause::dependency;
-  if (send_paced_) return inherited;
-  if (held_until_ns_ <= send_due_ns_) return Cause::us;
-  return lateness_before_ns_ > lateness_ns / 2 ? inherited : Cause::target;
 }
 
 void Connection::pop() {
@@ -353,7 +349,7 @@ void Connection::on_connected() {
   link_->connected = true;
   stream_failure_.clear();
   progress_ns_ = answered_ns_ = run_.now_ns();
-  held_until(progress_ns_);
+  blame_.held_by_target(progress_ns_);
   run();
 }
 
@@ -403,7 +399,7 @@ void Connection::on_flushed() {
   if (!link_ || !link_->flushing) return;
   link_->flushing = false;
   progress_ns_ = run_.now_ns();
-  held_until(progress_ns_);
+  blame_.held_by_target(progress_ns_);
   pace_from(send_recorded_ns_);
   sent();
   run();

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "replayer/action.h"
+#include "replayer/blame.h"
 #include "replayer/conversation.h"
 #include "replayer/ledger.h"
 #include "replayer/run_context.h"
@@ -103,12 +104,11 @@ class Connection final : private WireListener, private ConversationListener {
   Next wait_for_target(int64_t due_ns, int64_t or_until_ns);
 
   void perform(Action& action);
+  void note_opening(const Action& action);
   void connect();
   void send(const Action& action);
   void sent();
-  Cause cause_of(int64_t lateness_ns) const;
   void pace_from(int64_t recorded_ns);
-  void held_until(int64_t time_ns) { held_until_ns_ = time_ns; }
   void pop();
 
   void fail_connect(const std::string& why);
@@ -125,6 +125,7 @@ class Connection final : private WireListener, private ConversationListener {
   RunContext& run_;
   MakeWire make_wire_;
   Ledger ledger_;
+  Blame blame_;
   std::unique_ptr<Link> link_;
   std::deque<Action> queue_;
   std::function<void()> on_finished_;
@@ -151,10 +152,7 @@ class Connection final : private WireListener, private ConversationListener {
   int64_t send_due_ns_ = 0;         // of the send under way
   int64_t send_recorded_ns_ = 0;
   uint64_t send_bytes_ = 0;
-  bool send_paced_ = false;         // it had to wait for its own beginning's lateness
-  int64_t held_until_ns_ = 0;       // the target let us go on
-  int64_t lateness_before_ns_ = 0;  // of the send before
-  Cause cause_before_ = Cause::us;
+  bool send_paced_ = false;  // it had to wait for its own beginning's lateness
 };
 
 }  // namespace wiretape

@@ -1,0 +1,40 @@
+// A replay that blames its target for its own lateness, or the other way round, is worse than none.
+// The rule looks at what a send had to wait for, in this order:
+//
+//   its own late beginning            dependency (or the limit that made that late)
+//   nothing, or nothing after due     us
+//   mostly what made the one before   dependency (or limit)
+//   late, too
+//   else                              target
+//
+//   due            held until   accepted
+//    |---- target's ---|-- ours --|        the greater part takes the blame of a send
+#include "replayer/blame.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace wiretape {
+
+void Blame::held_by_limit(int64_t until_ns, int64_t late_ns) {
+  held_until_ns_ = until_ns;
+  late_before_ns_ = std::max<int64_t>(late_ns, 0);
+  cause_before_ = Cause::limit;
+}
+
+Cause Blame::judge(int64_t due_ns, int64_t late_ns, bool paced) {
+  assert(late_ns >= 0);
+  cause_before_ = cause(due_ns, late_ns, paced);
+  late_before_ns_ = late_ns;
+  return cause_before_;
+}
+
+Cause Blame::cause(int64_t due_ns, int64_t late_ns, bool paced) const {
+  const Cause inherited = cause_before_ == Cause::limit ? Cause::limit : Cause::dependency;
+  if (paced) return inherited;
+  const int64_t held_ns = held_until_ns_ - due_ns;
+  if (held_ns <= late_ns / 2) return Cause::us;
+  return late_before_ns_ > late_ns / 2 ? inherited : Cause::target;
+}
+
+}  // namespace wiretape
