@@ -1,4 +1,4 @@
-// A thin owner of uv_loop_t. Its own two handles never keep run() going: they are unreferenced.
+// A thin owner of uv_loop_t. Its own three handles never keep run() going: they are unreferenced.
 //
 //   one iteration:  timers -> before_wait hook -> wait in epoll -> sockets and posted tasks
 //
@@ -22,11 +22,14 @@ Loop::Loop() : read_buffer_(new char[read_buffer_bytes]) {
   status = uv_async_init(&loop_, &async_, on_async);
   assert(status == 0);
   uv_unref(reinterpret_cast<uv_handle_t*>(&async_));
+  uv_idle_init(&loop_, &idle_);
+  uv_unref(reinterpret_cast<uv_handle_t*>(&idle_));
 }
 
 Loop::~Loop() {
   uv_close(reinterpret_cast<uv_handle_t*>(&prepare_), nullptr);
   uv_close(reinterpret_cast<uv_handle_t*>(&async_), nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(&idle_), nullptr);
   uv_run(&loop_, UV_RUN_DEFAULT);
   [[maybe_unused]] const int status = uv_loop_close(&loop_);
   assert(status == 0 && "a handle outlived its loop");
@@ -39,6 +42,14 @@ void Loop::run() {
 
 void Loop::run_once_without_waiting() {
   uv_run(&loop_, UV_RUN_NOWAIT);
+}
+
+void Loop::spin(bool spinning) {
+  if (spinning) {
+    uv_idle_start(&idle_, [](uv_idle_t*) {});
+  } else {
+    uv_idle_stop(&idle_);
+  }
 }
 
 void Loop::stop() {

@@ -31,6 +31,10 @@ class Loop {
   // the last iteration are dropped.
   void post(std::function<void()> task);
 
+  // While spinning, the loop serves what is ready and comes round again without waiting: for the
+  // last microseconds before a moment that must not be missed. It takes a whole processor.
+  void spin(bool spinning);
+
   // Called once per iteration, right before the loop waits for sockets and timers.
   void before_wait(std::function<void()> hook) { before_wait_ = std::move(hook); }
 
@@ -50,6 +54,7 @@ class Loop {
   uv_loop_t loop_;
   uv_prepare_t prepare_;
   uv_async_t async_;
+  uv_idle_t idle_;  // active while spinning: libuv does not wait then
   std::function<void()> before_wait_;
   std::unique_ptr<char[]> read_buffer_;
   std::mutex mutex_;

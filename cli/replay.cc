@@ -22,6 +22,7 @@
 #include "cli/command.h"
 #include "cli/dry_run.h"
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "replayer/replayer.h"
 
 namespace wiretape {
@@ -122,6 +123,11 @@ void describe(Options& options, ReplayFlags* flags) {
                    &run.stretch.from_ns);
   options.duration("--to", "leave out what begins then or later on the tape (its end)",
                    &run.stretch.to_ns);
+  options.flag("--precise", "spin before due times instead of sleeping: truer, takes a processor",
+               &run.precise);
+  options.integer("--connections-max",
+                  "how many may be open at a time; more wait (what descriptors allow)",
+                  &run.connections_max, 1);
   options.integer("--loop", "how often the tape is played, each time behind the time before (1)",
                   &run.loops, 1);
   options.duration("--timeout", "end a connection without progress for so long (30s)",
@@ -131,8 +137,8 @@ void describe(Options& options, ReplayFlags* flags) {
   describe_comparing(options, flags);
   options.mistaken("--upstream", "--target");
   options.mistaken("-t", "--target");
-  options.not_built({"--pace", "--precise", "--clones", "--connections-max", "--filter",
-                     "--rewrite", "--match", "--lateness-max", "--junit", "--html"});
+  options.not_built({"--pace", "--clones", "--filter", "--rewrite", "--match", "--lateness-max",
+                     "--junit", "--html"});
 }
 
 // Whether both names lead to one file that is there, by whatever path or link.
@@ -166,8 +172,8 @@ std::string contradiction(const ReplayFlags& flags) {
   if (stretch.from_ns >= stretch.to_ns) {
     return "--from has to come before --to: nothing lies between them";
   }
-  const bool all = stretch.from_ns == 0 && stretch.to_ns == INT64_MAX;
-  if (!all && flags.run.loops > 1) return "--loop plays whole tapes: not with --from or --to";
+  if (!stretch.is_all() && flags.run.loops > 1)
+    return "--loop plays whole tapes: not with --from or --to";
   if (flags.run.timeout_ns == 0) return "--timeout: 0 would end every connection at once";
   if (const auto rewriting = check_rewriting(flags.run.rewrite); !rewriting) {
     return rewriting.error().message;
@@ -277,8 +283,10 @@ int report_dry_run(const ReplayFlags& flags, bool quiet) {
   return failed({ErrorSource::usage, dry->refusal});
 }
 
-int run_and_report(const ReplayFlags& flags, bool quiet) {
+int run_and_report(ReplayFlags& flags, bool quiet) {
+  if (stderr_is_terminal() && !quiet) flags.run.on_progress = show_progress;
   const auto report = replay(flags.run);
+  set_status_line("");
   if (!report) return failed(report.error());
   print_summary(flags, summary_of(*report), quiet);
   if (!flags.json.empty() && !write_json(flags.json, json_of(*report))) {

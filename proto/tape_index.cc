@@ -212,6 +212,24 @@ void IndexBuilder::written(uint64_t file_offset) {
   previous_ = file_offset;
 }
 
+std::optional<TapeTotals> tape_totals(const std::string& path) {
+  const File file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat info = {};
+  if (file.fd < 0 || fstat(file.fd, &info) != 0 || !S_ISREG(info.st_mode)) return {};
+  TapeTotals totals;
+  for (auto end = static_cast<uint64_t>(info.st_size); end > 0;) {
+    const std::optional<IndexAt> last = index_before(file.fd, end);
+    if (!last || !last->index.has_totals() || last->index.block_size() == 0) return {};
+    const uint64_t back = last->index.part_distance();
+    if (back == 0 || back > last->file_offset) return {};
+    totals.requests += last->index.totals().requests();
+    totals.duration_ns +=
+        static_cast<int64_t>(last->index.block(last->index.block_size() - 1).last_ns());
+    end = last->file_offset - back;
+  }
+  return totals;
+}
+
 Result<BlockList> list_blocks(const std::string& path) {
   // The reader's own check, so that what is no tape gets the same words from both.
   Result<std::unique_ptr<TapeReader>> reader = TapeReader::open(path);

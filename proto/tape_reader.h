@@ -81,6 +81,15 @@ struct BlockList {
   bool rebuilt = false;  // from the heads, because the index was missing or wrong
 };
 
+// What the indexes of a tape's parts say together.
+struct TapeTotals {
+  uint64_t requests = 0;    // of HTTP
+  int64_t duration_ns = 0;  // of the parts, one behind the other
+};
+
+// Nothing when it is not on disk, or not every part has its index. Reads no blocks.
+std::optional<TapeTotals> tape_totals(const std::string& path);
+
 // All blocks of a tape on disk, in order: by the index chain, or by the heads where that is broken.
 Result<BlockList> list_blocks(const std::string& path);
 

@@ -17,6 +17,7 @@ struct Stretch {
   int64_t from_ns = 0;
   int64_t to_ns = INT64_MAX;
 
+  bool is_all() const { return from_ns == 0 && to_ns == INT64_MAX; }
   bool has(int64_t time_ns) const { return time_ns >= from_ns && time_ns < to_ns; }
 };
 

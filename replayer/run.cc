@@ -24,9 +24,11 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <csignal>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 
 namespace wiretape {
 namespace {
@@ -37,8 +39,17 @@ constexpr int64_t read_ahead_ns_min = 500 * ns_per_ms;
 constexpr int64_t send_is_near_ns = ns_per_ms;
 constexpr uint64_t queued_bytes_max = 64 * 1024 * 1024;
 constexpr int records_per_slice_max = 256;
-constexpr int wakes_per_tick_max = 64;  // then sockets are served
+constexpr int wakes_per_tick_max = 64;   // then sockets are served
+constexpr size_t descriptors_kept = 64;  // for all but connections
+constexpr int64_t progress_every_ns = 200 * ns_per_ms;
 constexpr const char* stopped = "stopped";
+
+size_t open_max(const ReplayOptions& options) {
+  const size_t descriptors = raise_descriptor_limit();
+  const size_t most =
+      descriptors > 2 * descriptors_kept ? descriptors - descriptors_kept : descriptors_kept;
+  return options.connections_max > 0 ? std::min(options.connections_max, most) : most;
+}
 
 }  // namespace
 
@@ -50,14 +61,16 @@ Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& tar
       target_(target),
       run_tape_(run_tape),
       compare_(options.compare),
-      excerpt_(compare_, options.stretch, rules_of(options.rewrite, options.target)) {}
+      excerpt_(compare_, options.stretch, rules_of(options.rewrite, options.target)),
+      admission_(options.speed.is_max() ? Admission::Order::by_ends : Admission::Order::by_due_time,
+                 open_max(options)) {}
 
 Run::~Run() {
   loop_.before_wait(nullptr);
 }
 
 Result<RunReport> Run::go() {
-  auto timer = AbsoluteTimer::create(loop_, [] {});  // to wake the loop is all it is for
+  auto timer = AbsoluteTimer::create(loop_, [this] { woke(); });
   if (!timer) return timer.error();
   timer_.emplace(std::move(*timer));
   if (auto loaded = load(); !loaded) return loaded.error();
@@ -99,8 +112,9 @@ void Run::tick() {
   dispatch();
   wake_due();
   check_first_connection();
+  show_progress();
   bury();
-  release_held();
+  admit();
   read_slice();
   if (is_over()) {
     let_go();
@@ -120,11 +134,8 @@ void Run::on_signal() {
 
 void Run::stop_sending() {
   tape_.finish_lap();
-  held_.clear();
-  for (auto& [id, slot] : slots_) {
-    slot.held = false;
-    slot.connection->stop_sending(stopped);
-  }
+  admission_.forget_waiting();
+  for (auto& [id, slot] : slots_) slot.connection->stop_sending(stopped);
 }
 
 void Run::cut_off() {
@@ -139,10 +150,16 @@ void Run::wake_due() {
   }
 }
 
-bool Run::wants_records() const {
-  if (tape_ended_ || context_->queued_bytes >= queued_bytes_max) return false;
+bool Run::wants_records() {
+  if (tape_ended_ || (context_->queued_bytes >= queued_bytes_max && !is_stuck())) return false;
   if (options_.speed.is_max() || signals_ > 0) return true;
   return pacer_->due_ns(excerpt_.schedule().time_ns()) < monotonic_ns() + read_ahead_ns_max;
+}
+
+// What is open waits for records that come behind those of connections that wait to open. (Whoever
+// waits for anything else has a wake-up.) Then memory has to give way.
+bool Run::is_stuck() {
+  return admission_.waiting() > 0 && finished_.empty() && !pacer_->next_wake_ns();
 }
 
 // Not while a send is about to be due, unless there is little left to send.
@@ -186,7 +203,7 @@ void Run::dispatch(Action action) {
   Slot& slot = slots_.at(action.connection);
   const bool was_idle = !slot.connection->has_actions();
   slot.connection->push(std::move(action));
-  if (was_idle && !slot.held) slot.connection->run();
+  if (was_idle && (!slot.held || signals_ > 0)) slot.connection->run();
 }
 
 void Run::open_slot(const Action& action) {
@@ -197,9 +214,10 @@ void Run::open_slot(const Action& action) {
   slot.connection = std::make_unique<Connection>(
       id, *context_, [this, id](WireListener& listener) { return make_wire(id, listener); });
   slot.connection->on_finished([this, id] { finished(id); });
+  slot.held = true;
   if (signals_ > 0) return slot.connection->stop_sending(stopped);
-  slot.held = options_.speed.is_max() && closed_ < action.closed_before;
-  if (slot.held) held_.push_back({id, action.closed_before});
+  admission_.add(id, action.closed_before);
+  admit();
 }
 
 std::unique_ptr<Wire> Run::make_wire(ConnectionId id, WireListener& listener) {
@@ -210,10 +228,9 @@ std::unique_ptr<Wire> Run::make_wire(ConnectionId id, WireListener& listener) {
   return run_tape_->wire(recorded_id(id), listener, to_target);
 }
 
-void Run::release_held() {
-  while (!held_.empty() && held_.front().closed_before <= closed_) {
-    Slot& slot = slots_.at(held_.front().id);
-    held_.pop_front();
+void Run::admit() {
+  while (const auto id = admission_.admit()) {
+    Slot& slot = slots_.at(*id);
     slot.held = false;
     slot.connection->run();
   }
@@ -221,7 +238,7 @@ void Run::release_held() {
 
 void Run::finished(ConnectionId id) {
   finished_.push_back(id);
-  ++closed_;
+  if (!slots_.at(id).held) admission_.ended();
   end_ns_ = std::max(end_ns_, monotonic_ns());
 }
 
@@ -240,19 +257,60 @@ void Run::check_first_connection() {
 }
 
 void Run::arm() {
-  const bool busy = !finished_.empty() || (wants_records() && may_read_now()) ||
-                    (!held_.empty() && held_.front().closed_before <= closed_);
+  const bool busy =
+      !finished_.empty() || admission_.may_admit() || (wants_records() && may_read_now());
   const int64_t now_ns = monotonic_ns();
-  if (busy) return timer_->start_at(now_ns);
-  const int64_t look_again_ns = now_ns + read_ahead_ns_min;
-  const auto next_ns = pacer_->next_wake_ns();
-  timer_->start_at(next_ns ? std::min(*next_ns, look_again_ns) : look_again_ns);
+  int64_t next_ns = busy ? now_ns : now_ns + read_ahead_ns_min;
+  if (options_.on_progress) next_ns = std::min(next_ns, shown_ns_ + progress_every_ns);
+  if (const auto wake_ns = pacer_->next_wake_ns()) next_ns = std::min(next_ns, *wake_ns);
+  const bool spins = options_.precise && next_ns - now_ns <= guard_.guard_ns();
+  loop_.spin(spins);
+  sleeps_until_ns_ = 0;
+  if (!spins) sleep_until(options_.precise ? next_ns - guard_.guard_ns() : next_ns);
+}
+
+void Run::sleep_until(int64_t at_ns) {
+  if (at_ns > monotonic_ns()) sleeps_until_ns_ = at_ns;
+  timer_->start_at(at_ns);
+}
+
+// To end a sleep is all the timer is for; what there is to do is seen in tick().
+void Run::woke() {
+  if (sleeps_until_ns_ > 0) guard_.woke_late(monotonic_ns() - sleeps_until_ns_);
+}
+
+void Run::show_progress() {
+  const int64_t now_ns = monotonic_ns();
+  if (!options_.on_progress || now_ns < shown_ns_ + progress_every_ns) return;
+  shown_ns_ = now_ns;
+  options_.on_progress(progress());
+}
+
+Progress Run::progress() const {
+  const int64_t now_ns = monotonic_ns();
+  const Verdicts& verdicts = compare_.verdicts();
+  Progress progress;
+  progress.sent = tally_.requests_sent;
+  progress.running_ns = std::max<int64_t>(now_ns - pacer_->t0_ns(), 0);
+  progress.lateness_p99_ns = tally_.lateness_ns.percentiles().p99;
+  progress.differences = verdicts.different + verdicts.errors;
+  const auto& totals = tape_.totals();
+  if (!totals || !options_.stretch.is_all()) return progress;
+  progress.total = totals->requests * tape_.laps();
+  if (!options_.speed.is_max()) {
+    const auto laps = static_cast<int64_t>(tape_.laps());
+    progress.left_ns = std::max<int64_t>(pacer_->due_ns(totals->duration_ns * laps) - now_ns, 0);
+  } else if (progress.sent > 0 && progress.total >= progress.sent) {
+    const double rest = static_cast<double>(progress.total - progress.sent);
+    progress.left_ns = std::llround(rest / static_cast<double>(progress.sent) *
+                                    static_cast<double>(progress.running_ns));
+  }
+  return progress;
 }
 
 // Whatever is left closes; the loop ends when the last socket has.
 void Run::let_go() {
   slots_.clear();
-  held_.clear();
   finished_.clear();
   context_->old_wires.clear();
   interrupt_.reset();

@@ -16,8 +16,10 @@
 #include "base/loop.h"
 #include "base/result.h"
 #include "base/signal.h"
+#include "replayer/admission.h"
 #include "replayer/connection.h"
 #include "replayer/excerpt.h"
+#include "replayer/precise_guard.h"
 #include "replayer/replayer.h"
 #include "replayer/tape_source.h"
 #include "replayer/target_wire.h"
@@ -44,23 +46,23 @@ class Run {
     std::unique_ptr<Connection> connection;
     bool held = false;  // may not open yet
   };
-  struct Held {
-    ConnectionId id;
-    uint64_t closed_before;
-  };
-
   Result<void> load();
   void tick();
   void wake_due();
   void read_slice();
-  bool wants_records() const;
+  bool wants_records();
   bool may_read_now();
   void read_record();
   void dispatch();
   void dispatch(Action action);
   void open_slot(const Action& action);
   std::unique_ptr<Wire> make_wire(ConnectionId id, WireListener& listener);
-  void release_held();
+  void admit();
+  bool is_stuck();
+  void sleep_until(int64_t at_ns);
+  void woke();
+  void show_progress();
+  Progress progress() const;
   void bury();
   void finished(ConnectionId id);
   void arm();
@@ -80,6 +82,8 @@ class Run {
   RunTape* const run_tape_;
   Compare compare_;
   Excerpt excerpt_;
+  Admission admission_;
+  PreciseGuard guard_;
   Tally tally_;
   std::optional<Pacer> pacer_;
   std::optional<RunContext> context_;
@@ -87,15 +91,15 @@ class Run {
   std::optional<Signal> interrupt_;
   std::optional<Signal> terminate_;
   // Invariant: every connection whose open action was read and whose last action was not carried
-  // out is in slots_; a held one is in held_ as well.
+  // out is in slots_; a held one waits in admission_ as well.
   std::unordered_map<ConnectionId, Slot> slots_;
-  std::deque<Held> held_;
   std::vector<ConnectionId> finished_;  // to be destroyed in the next tick
-  uint64_t closed_ = 0;
-  ConnectionId first_id_ = 0;  // of the first to open
-  bool tape_ended_ = false;    // nothing more of it is to be played
+  ConnectionId first_id_ = 0;           // of the first to open
+  bool tape_ended_ = false;             // nothing more of it is to be played
   bool torn_ = false;
-  int signals_ = 0;  // seen: 1 stops sending, 2 ends the run
+  int signals_ = 0;              // seen: 1 stops sending, 2 ends the run
+  int64_t sleeps_until_ns_ = 0;  // 0: it does not sleep
+  int64_t shown_ns_ = 0;         // when the progress was
   int64_t end_ns_ = 0;
   std::optional<Error> failed_;
 };

@@ -128,6 +128,7 @@ Result<std::unique_ptr<TapeSource>> TapeSource::open(const std::string& path, ui
   auto reader = source->reader();
   if (!reader) return reader.error();
   source->reader_ = std::move(*reader);
+  source->totals_ = tape_totals(source->path_);
   return source;
 }
 

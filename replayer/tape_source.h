@@ -40,6 +40,9 @@ class TapeSource {
   void finish_lap() { laps_ = lap_ + 1; }
   uint64_t laps() const { return laps_; }
 
+  // Of one lap; nothing when the tape has no whole index.
+  const std::optional<TapeTotals>& totals() const { return totals_; }
+
  private:
   TapeSource(std::string name, int fd, uint64_t laps);
   Result<std::unique_ptr<TapeReader>> reader() const;
@@ -55,6 +58,7 @@ class TapeSource {
   uint32_t last_part_ = 0;
   std::unique_ptr<TapeReader> reader_;
   std::optional<Error> failure_;
+  std::optional<TapeTotals> totals_;
   TapeReader::Item item_;  // with its number changed
 };
 

@@ -2,8 +2,14 @@
 
 The bounds on time are wide: they tell a rule from its absence, not a fast machine from a slow one.
 """
+import contextlib
 import json
+import os
+import pty
+import re
 import signal
+import subprocess
+import threading
 import time
 
 import pytest
@@ -138,3 +144,62 @@ def test_a_stretch_that_cannot_be_is_refused(record, tape, options, words):
         outcome = replay(tape, server.address, *options)
         assert outcome.status == 2 and words in outcome.stderr, outcome
         assert server.served == 0
+
+
+def test_at_most_so_many_connections_are_open_at_a_time(record, tape):
+    with answers() as server:
+        recording = record(server.address)
+        with contextlib.ExitStack() as opened:
+            clients = [opened.enter_context(connect(recording.address)) for _ in range(8)]
+            for i, s in enumerate(clients):
+                request(s, f"/{i}")
+        recording.stop()
+    now, most = [0], [0]
+    lock = threading.Lock()
+
+    def count(s):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        http_handler(lambda path: f"this is {path}".encode())(s)
+        with lock:
+            now[0] -= 1
+    with SocketServer(count) as server:
+        assert_all_same(replay(tape, server.address, "--connections-max", 2))
+    # The target may see a connection's end after it has seen the next one begin.
+    assert most[0] <= 4
+
+
+def test_precise_replays_the_same(record, tape):
+    record_requests(record, 20, 0.02)
+    with answers() as server:
+        outcome = replay(tape, server.address, "--precise")
+    assert_all_same(outcome)
+
+
+def test_progress_is_shown_on_a_terminal_and_erased(record, tape):
+    record_requests(record, 4, 0.4)
+    ours, theirs = pty.openpty()
+    with answers() as server:
+        child = subprocess.Popen([WIRETAPE, "replay", tape, "--target", server.address],
+                                 stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        text = read_terminal(ours)
+        assert child.wait(60) == 0
+    assert re.search(r"sent \d/4, \d+/s, late .*, 0 different, \d s left", text), text
+    assert text.endswith("\r\x1b[K")
+
+
+def read_terminal(fd):
+    text = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while data := os.read(fd, 65536):
+            text += data
+    os.close(fd)
+    return text.decode()
+
+
+def test_progress_is_not_shown_when_piped(record, tape):
+    record_requests(record, 3, 0.4)
+    with answers() as server:
+        assert wiretape("replay", tape, "--target", server.address).stderr == ""
