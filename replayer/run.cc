@@ -37,7 +37,9 @@ constexpr int64_t head_start_ns = 100 * ns_per_ms;  // from loading done to the 
 constexpr int64_t read_ahead_ns_max = 2 * ns_per_s;
 constexpr int64_t read_ahead_ns_min = 500 * ns_per_ms;
 constexpr int64_t send_is_near_ns = ns_per_ms;
-constexpr uint64_t queued_bytes_max = 64 * 1024 * 1024;
+constexpr uint64_t read_ahead_bytes_max = 64 * 1024 * 1024;
+constexpr uint64_t connection_bytes = 2048;  // of one that waits to open, its answers included
+constexpr uint64_t answer_bytes = 512;       // of a recorded answer that waits for the target's
 constexpr int records_per_slice_max = 256;
 constexpr int wakes_per_tick_max = 64;   // then sockets are served
 constexpr size_t descriptors_kept = 64;  // for all but connections
@@ -151,9 +153,17 @@ void Run::wake_due() {
 }
 
 bool Run::wants_records() {
-  if (tape_ended_ || (context_->queued_bytes >= queued_bytes_max && !is_stuck())) return false;
+  if (tape_ended_ || (read_ahead_bytes() >= read_ahead_bytes_max && !is_stuck())) return false;
   if (options_.speed.is_max() || signals_ > 0) return true;
   return pacer_->due_ns(excerpt_.schedule().time_ns()) < monotonic_ns() + read_ahead_ns_max;
+}
+
+// What the tape's records take that were read before they are needed, roughly.
+uint64_t Run::read_ahead_bytes() const {
+  uint64_t settled = tally_.requests_sent;
+  for (const auto& [reason, count] : tally_.not_sent) settled += count;
+  const uint64_t waiting = tally_.requests_scheduled - std::min(settled, tally_.requests_scheduled);
+  return context_->queued_bytes + admission_.waiting() * connection_bytes + waiting * answer_bytes;
 }
 
 // What is open waits for records that come behind those of connections that wait to open. (Whoever

@@ -59,6 +59,7 @@ class Run {
   std::unique_ptr<Wire> make_wire(ConnectionId id, WireListener& listener);
   void admit();
   bool is_stuck();
+  uint64_t read_ahead_bytes() const;
   void sleep_until(int64_t at_ns);
   void woke();
   void show_progress();
