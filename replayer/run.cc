@@ -242,6 +242,9 @@ void Run::admit() {
   while (const auto id = admission_.admit()) {
     Slot& slot = slots_.at(*id);
     slot.held = false;
+    if (slot.connection->has_actions() && !options_.speed.is_max()) {
+      slot.connection->limit_lifted();  // nothing else holds it at a recorded pace
+    }
     slot.connection->run();
   }
 }
