@@ -85,6 +85,7 @@ void Rewriter::begin_head() {
 void Rewriter::end_head() {
   part_ = Part::outside;
   if (!held_.empty()) line(std::exchange(held_, {}));
+  if (current_) line("\r\n");  // a parser's lenience took the last field's line for the end, too
   if (!counts_) return;
   for (size_t i = 0; i < rules_.size(); ++i) tally_.by_rule[i] += changed_[i];
   tally_.requests += std::count(changed_.begin(), changed_.end(), true) > 0;
@@ -114,8 +115,9 @@ void Rewriter::field_bytes(std::string_view piece, bool ends_line) {
 void Rewriter::line(std::string_view line) {
   const bool is_folded = line.front() == ' ' || line.front() == '\t';
   if (is_empty_line(line)) {
-    add_missing(line.front() == '\r' ? "\r\n" : "\n");
+    add_missing();
     put(line);
+    current_.reset();
   } else if (!is_folded) {
     field(line);
   } else if (current_) {
@@ -140,19 +142,19 @@ void Rewriter::apply(size_t rule, std::string_view line) {
   met_[rule] = true;
   if (!is_kept) return changed(rule, line, "");
   const std::string text = rules_[rule].line();
-  const size_t length = text_length(line);
-  if (line.substr(0, length) != text) changed(rule, line, text);
+  if (line != text + "\r\n") changed(rule, line, text);
   put(text);
-  put(line.substr(length));
+  put("\r\n");
 }
 
-void Rewriter::add_missing(std::string_view line_end) {
+// Parsers that take a bare LF in some places do not in all, so what is new ends as it should.
+void Rewriter::add_missing() {
   for (size_t i = 0; i < rules_.size(); ++i) {
     if (met_[i] || !rules_[i].value) continue;
     const std::string text = rules_[i].line();
     changed(i, "", text);
     put(text);
-    put(line_end);
+    put("\r\n");
   }
 }
 

@@ -36,7 +36,8 @@ struct HeadBounds {
 
 // Of one connection. A request's first field of a rule's name is replaced where it stands, further
 // ones are dropped, and one that is not there is added at the head's end; obsolete line folding
-// (RFC 9112 section 5.2) goes with its field. A line ends as the recorded one did, CR LF or LF.
+// (RFC 9112 section 5.2) goes with its field. A line that is set ends with CR LF
+// (RFC 9112 section 2.2).
 // Not thread-safe. Takes any bytes; holds back one incomplete line, which is at most a head.
 class Rewriter {
  public:
@@ -60,7 +61,7 @@ class Rewriter {
   void line(std::string_view line);
   void field(std::string_view line);
   void apply(size_t rule, std::string_view line);
-  void add_missing(std::string_view line_end);
+  void add_missing();
   void changed(size_t rule, std::string_view before, std::string_view after);
   void put(std::string_view text);
 

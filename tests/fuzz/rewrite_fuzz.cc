@@ -22,7 +22,7 @@ struct NoListener final : ConversationListener {
 
 struct Outcome {
   std::string sent;
-  bool all_http = false;
+  bool all_http = false;  // and no head is left unfinished
 };
 
 // As a recorded connection drives it.
@@ -32,10 +32,12 @@ Outcome rewritten(const RewriteRules& rules, std::string_view text, size_t piece
   RewriteTally tally;
   Rewriter rewriter(rules, tally);
   Outcome outcome;
+  size_t heads = 0;
   for (; !text.empty(); text.remove_prefix(std::min(piece, text.size()))) {
     const std::string copy(text.substr(0, piece));  // so that reading beyond it is found
     const Bytes chunk = as_bytes(copy);
     conversation.chunk(Direction::client_to_server, 0, chunk);
+    heads += conversation.heads_ended().size();
     const Bytes opaque = conversation.opaque_part(Direction::client_to_server, chunk);
     const HeadBounds bounds{conversation.begun(), conversation.heads_ended()};
     outcome.sent += as_text(rewriter.next(chunk.first(chunk.size() - opaque.size()), bounds));
@@ -43,7 +45,8 @@ Outcome rewritten(const RewriteRules& rules, std::string_view text, size_t piece
     outcome.sent += as_text(rewriter.next(opaque, bounds));
   }
   outcome.sent += as_text(rewriter.flush());
-  outcome.all_http = !conversation.is_opaque(Direction::client_to_server);
+  outcome.all_http =
+      !conversation.is_opaque(Direction::client_to_server) && heads == conversation.requests();
   return outcome;
 }
 

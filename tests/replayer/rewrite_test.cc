@@ -120,6 +120,16 @@ TEST(Rewrite, AHeadThatEndsEarlyIsSentAsFarAsItWent) {
             "GET / HTTP/1.1\r\nA: b\r\nHos");
 }
 
+TEST(Rewrite, AHeadKeepsAnEndWhoseLineIsTaken) {
+  const std::string odd = "GET / HTTP/1.1\r\nB:\r@\r\n", next = "GET / HTTP/1.1\r\n\r\n";
+  NoListener listener;
+  Conversation conversation(1, listener);
+  conversation.chunk(Direction::client_to_server, 0, as_bytes(odd));
+  const bool is_whole = conversation.heads_ended().size() == 1;  // a stricter parser refuses it
+  EXPECT_EQ(rewritten({{"B", {}}}, odd + next), is_whole ? next + next : odd + next);
+  EXPECT_EQ(rewritten({{"C", {}}}, odd + next), odd + next);
+}
+
 TEST(Rewrite, WhatChangedIsCounted) {
   const RewriteRules rules{{"Host", "a"}, {"X", "1"}, {"Y", {}}};
   RewriteTally tally;
@@ -152,7 +162,7 @@ std::string plainly_rewritten(const RewriteRules& rules, const std::string& firs
       const bool keeps = rule.value && !std::exchange(replaced, true);
       line.text = keeps ? rule.name + ": " + *rule.value + "\r\n" : "";
     }
-    if (rule.value && !replaced) lines.push_back({"", rule.name + ": " + *rule.value + end});
+    if (rule.value && !replaced) lines.push_back({"", rule.name + ": " + *rule.value + "\r\n"});
   }
   std::string text = first;
   for (const Line& line : lines) text += line.text;
@@ -206,7 +216,7 @@ class RandomHeads {
 
   std::mt19937 random_;
   const bool takes_bare_lf_ =
-      rewritten({{"X", "1"}}, "GET / HTTP/1.1\n\n") == "GET / HTTP/1.1\nX: 1\n\n";
+      rewritten({{"X", "1"}}, "GET / HTTP/1.1\n\n") == "GET / HTTP/1.1\nX: 1\r\n\n";
 };
 
 TEST(RewriteProperty, AnySplitIsRewrittenAsTheWholeIs) {
