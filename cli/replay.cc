@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,19 +56,55 @@ Result<void> set_speed(std::string_view text, ReplayOptions& run) {
   return {};
 }
 
+// What stands behind "header:", when it does.
+std::optional<std::string_view> header_in(std::string_view what) {
+  constexpr std::string_view prefix = "header:";
+  if (!what.starts_with(prefix) || what.size() == prefix.size()) return std::nullopt;
+  return what.substr(prefix.size());
+}
+
 Result<void> set_ignore(std::string_view what, CompareOptions& compare) {
+  constexpr std::string_view json = "json:";
   if (what == "status") {
     compare.ignore_status = true;
     return {};
   }
-  return Error{ErrorSource::usage, fmt::format("\"{}\" is not in this version (status is)", what)};
+  if (const auto glob = header_in(what)) {
+    compare.headers.ignore(*glob);
+    return {};
+  }
+  if (what.starts_with(json)) {
+    auto path = JsonPath::parse(what.substr(json.size()));
+    if (!path) return path.error();
+    compare.ignored_json.push_back(std::move(*path));
+    return {};
+  }
+  return Error{ErrorSource::usage,
+               fmt::format("\"{}\" is none of status, header:NAME and json:$.path", what)};
+}
+
+Result<void> set_match(std::string_view what, CompareOptions& compare) {
+  if (const auto name = header_in(what)) {
+    compare.headers.match(*name);
+    return {};
+  }
+  return Error{ErrorSource::usage, fmt::format("\"{}\" is not header:NAME", what)};
 }
 
 void describe_comparing(Options& options, ReplayFlags* flags) {
+  CompareOptions& compare = flags->run.compare;
   options.flag("--no-compare", "do not compare answers with the recorded ones", &flags->no_compare);
   options
-      .custom("--ignore", "WHAT", "leave out of comparing: status; may be repeated",
-              [flags](std::string_view what) { return set_ignore(what, flags->run.compare); })
+      .custom("--ignore", "WHAT",
+              "leave out of comparing: status, header:NAME (a glob), json:$.path ($.user.id, "
+              "$.items[0], $.items[*].at, $.*); may be repeated",
+              [&compare](std::string_view what) { return set_ignore(what, compare); })
+      .repeatable = true;
+  options
+      .custom("--match", "header:NAME",
+              "compare a header that is left out because it always varies, such as Date; may be "
+              "repeated",
+              [&compare](std::string_view what) { return set_match(what, compare); })
       .repeatable = true;
   options.choice("--fail-on", "what makes the exit status 1: diff, error or never (diff)",
                  {"diff", "error", "never"}, &flags->fail_on);
@@ -137,8 +174,8 @@ void describe(Options& options, ReplayFlags* flags) {
   describe_comparing(options, flags);
   options.mistaken("--upstream", "--target");
   options.mistaken("-t", "--target");
-  options.not_built({"--pace", "--clones", "--filter", "--rewrite", "--match", "--lateness-max",
-                     "--junit", "--html"});
+  options.not_built(
+      {"--pace", "--clones", "--filter", "--rewrite", "--lateness-max", "--junit", "--html"});
 }
 
 // Whether both names lead to one file that is there, by whatever path or link.

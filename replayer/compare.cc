@@ -1,12 +1,12 @@
 // The tape is read ahead of the run, and the target may answer before the tape's own answer has
-// been read. So neither side is first, and each half waits in a map for the other:
+// been read. So neither side is first, and each half waits for the other:
 //
 //   tape -> Schedule   -> recorded_*  -+
-//                                      +-> Pair -> same | different | errors | not_compared
+//                                      +-> ExchangePair -> same | different | errors | not_compared
 //   run  -> Connection -> replayed_*  -+
 //
-// Only digests of bodies wait, some 200 bytes an exchange, and only for exchanges under way.
-// Opaque streams are compared while they grow (stream_compare); when they hold too much together,
+// What waits of an exchange is its headers and what one side's body is ahead of the other's. Opaque
+// streams are compared while they grow (stream_compare). When all of it together takes too much,
 // the one that grows gives up its bytes for digests.
 //
 // A unit that the tape itself does not know (cut off, a gap, TLS that was passed through) is never
@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace wiretape {
@@ -25,100 +26,162 @@ bool is_tape_reason(const std::string& reason) {
          reason == "begun_before";
 }
 
-Compare::Answer Compare::answer_of(const Exchange& exchange) {
-  Answer answer;
-  answer.method = exchange.method;
-  const bool is_path = exchange.target.starts_with('/');
-  answer.url = is_path && !exchange.authority.empty()
-                   ? "http://" + exchange.authority + exchange.target
-                   : exchange.target;
-  answer.status = exchange.status;
-  answer.body_bytes = exchange.response.body_bytes;
-  answer.digest[0] = exchange.response.body_digest[0];
-  answer.digest[1] = exchange.response.body_digest[1];
-  answer.complete = exchange.has_response && exchange.response.complete;
-  return answer;
+// --- Exchanges ---
+
+// None when the request is over, and what comes of it comes too late.
+Compare::Pair* Compare::pair_of(Join& join, uint64_t request) {
+  auto found = join.pairs.find(request);
+  if (found == join.pairs.end()) {
+    if (request < join.judged) return nullptr;
+    found = new_pair(join, request);
+  }
+  return &found->second;
+}
+
+Compare::Pairs::iterator Compare::new_pair(Join& join, uint64_t request) {
+  if (spare_pairs_.empty()) return join.pairs.try_emplace(request).first;
+  Pairs::node_type node = std::move(spare_pairs_.back());
+  spare_pairs_.pop_back();
+  node.key() = request;
+  return join.pairs.insert(std::move(node)).position;
+}
+
+void Compare::release(Join& join, Pairs::iterator pair) {
+  pending_bytes_ -= pair->second.counted_bytes;
+  join.judged = std::max(join.judged, pair->first + 1);
+  Pairs::node_type node = join.pairs.extract(pair);
+  if (spare_pairs_.size() >= spare_pairs_max) return;
+  node.mapped().exchange.reset();
+  node.mapped().counted_bytes = 0;
+  spare_pairs_.push_back(std::move(node));
+}
+
+// Counts what a unit takes now; `held_bytes` of it can be given up.
+template <typename Unit>
+void Compare::bound(Unit& unit, size_t bytes, size_t held_bytes) {
+  pending_bytes_ += bytes - unit.counted_bytes;
+  unit.counted_bytes = bytes;
+  if (pending_bytes_ <= held_bytes_max || held_bytes == 0) return;
+  pending_bytes_ -= held_bytes;
+  unit.counted_bytes -= held_bytes;
+  if constexpr (std::is_same_v<Unit, Pair>) {
+    unit.exchange.give_up_bytes();
+  } else {
+    unit.compare.give_up_bytes();
+  }
+}
+
+void Compare::head(Side side, ConnectionId id, uint64_t request, const HttpHead& head) {
+  if (!options_.enabled) return;
+  if (Pair* pair = pair_of(joins_[id], request)) pair->exchange.head(side, head);
+}
+
+void Compare::body(Side side, ConnectionId id, uint64_t request, Bytes bytes) {
+  if (!options_.enabled) return;
+  Pair* pair = pair_of(joins_[id], request);
+  if (pair == nullptr) return;
+  ExchangePair& exchange = pair->exchange;
+  exchange.body(side, bytes);
+  bound(*pair, pair_bytes + exchange.memory_bytes(), exchange.held_bytes());
+}
+
+void Compare::recorded_head(ConnectionId id, uint64_t request, const HttpHead& response) {
+  head(Side::recorded, id, request, response);
+}
+
+void Compare::replayed_head(ConnectionId id, uint64_t request, const HttpHead& response) {
+  head(Side::replayed, id, request, response);
+}
+
+void Compare::recorded_body(ConnectionId id, uint64_t request, Bytes bytes) {
+  body(Side::recorded, id, request, bytes);
+}
+
+void Compare::replayed_body(ConnectionId id, uint64_t request, Bytes bytes) {
+  body(Side::replayed, id, request, bytes);
 }
 
 void Compare::recorded_exchange(ConnectionId id, uint64_t request, const Exchange& exchange) {
-  joins_[id].pairs[request].recorded = answer_of(exchange);
-  join(id, request);
+  if (exchange.request.complete && exchange.response.complete) {
+    latency_recorded_ns_.add(exchange.response.last_ns - exchange.request.last_ns);
+  }
+  set_outcome(Side::recorded, id, request, [&](ExchangePair& pair) { pair.recorded(exchange); });
 }
 
 void Compare::replayed_exchange(ConnectionId id, uint64_t request, const Exchange& exchange) {
   ++verdicts_.status[exchange.status];
-  set_replayed(id, request, answer_of(exchange));
+  set_outcome(Side::replayed, id, request, [&](ExchangePair& pair) { pair.replayed(exchange); });
 }
 
 void Compare::exchange_failed(ConnectionId id, uint64_t request, const std::string& failure) {
-  Answer answer;
-  answer.failure = failure;
-  set_replayed(id, request, std::move(answer));
+  replayed_not(id, request, failure, true);
 }
 
 void Compare::exchange_not_sent(ConnectionId id, uint64_t request, const std::string& reason) {
-  Answer answer;
-  answer.failure = reason;
-  answer.sent = false;
-  set_replayed(id, request, std::move(answer));
+  replayed_not(id, request, reason, false);
 }
 
-void Compare::set_replayed(ConnectionId id, uint64_t request, Answer answer) {
-  joins_[id].pairs[request].replayed = std::move(answer);
-  join(id, request);
+void Compare::replayed_not(ConnectionId id, uint64_t request, const std::string& reason,
+                           bool sent) {
+  set_outcome(Side::replayed, id, request,
+              [&](ExchangePair& pair) { pair.replayed_not(reason, sent); });
 }
 
-void Compare::join(ConnectionId id, uint64_t request) {
-  Join& connection = joins_[id];
-  const auto found = connection.pairs.find(request);
-  if (!found->second.recorded || !found->second.replayed) return;
-  judge(id, request, found->second);
-  connection.pairs.erase(found);
+template <typename Set>
+void Compare::set_outcome([[maybe_unused]] Side side, ConnectionId id, uint64_t request, Set set) {
+  Join& join = joins_[id];
+  auto found = join.pairs.find(request);
+  if (found == join.pairs.end()) found = new_pair(join, request);
+  Pair& pair = found->second;
+  assert(!pair.exchange.is_known(side));
+  set(pair.exchange);
+  if (!pair.exchange.both_known()) {
+    bound(pair, pair_bytes + pair.exchange.memory_bytes(), pair.exchange.held_bytes());
+    return;
+  }
+  judge(id, request, join, pair.exchange);
+  release(join, found);
   close_if_done(id);
 }
 
-void Compare::judge(ConnectionId id, uint64_t request, const Pair& pair) {
-  const Answer& recorded = *pair.recorded;
-  const Answer& replayed = *pair.replayed;
-  Difference difference{id, request, recorded.method, recorded.url, "error", "", ""};
-  if (recorded.complete) difference.recorded = fmt::format("status {}", recorded.status);
-  if (is_tape_reason(replayed.failure)) return not_compared(replayed.failure);
-  if (!replayed.sent) return error(std::move(difference), replayed.failure);
-  if (!recorded.complete) return not_compared("recorded_incomplete");
-  if (!replayed.failure.empty()) return error(std::move(difference), replayed.failure);
-  if (!options_.enabled) return not_compared("switched_off");
-  judge_answers(std::move(difference), recorded, replayed);
+void Compare::judge(ConnectionId id, uint64_t request, const Join& join, ExchangePair& exchange) {
+  const std::string& failure = exchange.failure();
+  if (is_tape_reason(failure)) return not_compared(failure);
+  if (exchange.sent() && !exchange.recorded_complete()) return not_compared("recorded_incomplete");
+  if (failure.empty() && !options_.enabled) return not_compared("switched_off");
+  Difference difference;
+  if (failure.empty() && exchange.same(options_, difference)) {
+    ++verdicts_.same;
+    return;
+  }
+  difference.connection = id;
+  difference.part = join.part;
+  difference.request = request;
+  exchange.name_request(difference);
+  if (failure.empty()) return different(std::move(difference));
+  if (exchange.recorded_complete()) {
+    difference.recorded = fmt::format("status {}", exchange.recorded_status());
+  }
+  error(std::move(difference), failure);
 }
 
 // Both sides are closed and only one of them knows this request: the other read it as something
 // else, such as the bytes behind an upgrade.
-void Compare::judge_alone(ConnectionId id, uint64_t request, const Pair& pair) {
-  if (!pair.recorded) return not_compared("recorded_incomplete");
-  error({id, request, pair.recorded->method, pair.recorded->url, "error", "", ""},
-        "protocol_changed");
+void Compare::judge_alone(ConnectionId id, uint64_t request, const Join& join,
+                          const ExchangePair& exchange) {
+  if (!exchange.is_known(Side::recorded)) {
+    if (exchange.is_known(Side::replayed)) not_compared("recorded_incomplete");
+    return;
+  }
+  Difference difference;
+  difference.connection = id;
+  difference.part = join.part;
+  difference.request = request;
+  exchange.name_request(difference);
+  error(std::move(difference), "protocol_changed");
 }
 
-void Compare::judge_answers(Difference&& difference, const Answer& recorded,
-                            const Answer& replayed) {
-  const bool same_body = recorded.body_bytes == replayed.body_bytes &&
-                         recorded.digest[0] == replayed.digest[0] &&
-                         recorded.digest[1] == replayed.digest[1];
-  if (recorded.status != replayed.status && !options_.ignore_status) {
-    difference.what = "status";
-    difference.recorded = std::to_string(recorded.status);
-    difference.replayed = std::to_string(replayed.status);
-    different(std::move(difference));
-  } else if (!same_body) {
-    difference.what = "body";
-    difference.recorded = fmt::format("{} bytes", recorded.body_bytes);
-    difference.replayed = recorded.body_bytes == replayed.body_bytes
-                              ? fmt::format("{} other bytes", replayed.body_bytes)
-                              : fmt::format("{} bytes", replayed.body_bytes);
-    different(std::move(difference));
-  } else {
-    ++verdicts_.same;
-  }
-}
+// --- Opaque streams ---
 
 Compare::Stream& Compare::stream(ConnectionId id) {
   auto& stream = joins_[id].stream;
@@ -134,29 +197,55 @@ void Compare::recorded_client(ConnectionId id, Bytes bytes) {
 
 void Compare::recorded_server(ConnectionId id, Bytes bytes) {
   Stream& unit = stream(id);
-  feed(unit, StreamCompare::Side::recorded, unit.recorded_mask, bytes);
+  feed(unit, Side::recorded, unit.recorded_mask, bytes);
 }
 
 void Compare::replayed_server(ConnectionId id, Bytes bytes) {
   Stream& unit = stream(id);
-  feed(unit, StreamCompare::Side::replayed, unit.replayed_mask, bytes);
+  feed(unit, Side::replayed, unit.replayed_mask, bytes);
 }
 
-void Compare::feed(Stream& unit, StreamCompare::Side side, PostgresqlMask& mask, Bytes bytes) {
+void Compare::feed(Stream& unit, Side side, PostgresqlMask& mask, Bytes bytes) {
   if (!options_.enabled) return;
   if (mask.watching()) {
     masked_.assign(bytes.begin(), bytes.end());
     mask.server(masked_);
     bytes = masked_;
   }
-  held_bytes_ -= unit.compare.held_bytes();
   unit.compare.feed(side, bytes);
-  if (held_bytes_ + unit.compare.held_bytes() > held_bytes_max) unit.compare.give_up_bytes();
-  held_bytes_ += unit.compare.held_bytes();
+  bound(unit, sizeof(Stream) + unit.compare.held_bytes(), unit.compare.held_bytes());
 }
 
 void Compare::recorded_gap(ConnectionId id) {
   stream(id).gap = true;
+}
+
+void Compare::judge_stream(ConnectionId id, const Join& join) {
+  const StreamCompare empty;
+  const StreamCompare& streams = join.stream ? join.stream->compare : empty;
+  if (is_tape_reason(join.failure)) return not_compared(join.failure);
+  if (join.stream && join.stream->gap) return not_compared("gap");
+  if (join.failure.empty() && !options_.enabled) return not_compared("switched_off");
+  Difference difference;
+  difference.connection = id;
+  difference.part = join.part;
+  if (!join.failure.empty()) {
+    difference.recorded = fmt::format("{} bytes", streams.length(Side::recorded));
+    return error(std::move(difference), join.failure);
+  }
+  if (streams.equal()) {
+    ++verdicts_.same;
+    return;
+  }
+  difference.what = "bytes";
+  describe(streams, difference);
+  different(std::move(difference));
+}
+
+// --- Connections ---
+
+void Compare::recorded_opened(ConnectionId id, uint32_t part) {
+  joins_[id].part = part;
 }
 
 void Compare::recorded_closed(ConnectionId id, bool opaque) {
@@ -173,38 +262,16 @@ void Compare::replayed_closed(ConnectionId id, const std::string& failure) {
 
 void Compare::close_if_done(ConnectionId id) {
   const auto found = joins_.find(id);
-  const Join& connection = found->second;
-  if (!connection.recorded_closed || !connection.replayed_closed) return;
-  for (const auto& [request, pair] : connection.pairs) judge_alone(id, request, pair);
-  if (connection.opaque) judge_stream(id, connection);
-  if (connection.stream) held_bytes_ -= connection.stream->compare.held_bytes();
-  joins_.erase(found);
-}
-
-void Compare::judge_stream(ConnectionId id, const Join& connection) {
-  const StreamCompare empty;
-  const StreamCompare& streams = connection.stream ? connection.stream->compare : empty;
-  const uint64_t recorded = streams.length(StreamCompare::Side::recorded);
-  const uint64_t replayed = streams.length(StreamCompare::Side::replayed);
-  Difference difference{id,
-                        std::nullopt,
-                        "",
-                        "",
-                        "bytes",
-                        fmt::format("{} bytes", recorded),
-                        fmt::format("{} bytes", replayed)};
-  if (is_tape_reason(connection.failure)) return not_compared(connection.failure);
-  if (connection.stream && connection.stream->gap) return not_compared("gap");
-  if (!connection.failure.empty()) return error(std::move(difference), connection.failure);
-  if (!options_.enabled) return not_compared("switched_off");
-  if (streams.equal()) {
-    ++verdicts_.same;
-    return;
+  const Join& join = found->second;
+  if (!join.recorded_closed || !join.replayed_closed) return;
+  for (const auto& [request, pair] : join.pairs) {
+    judge_alone(id, request, join, pair.exchange);
+    pending_bytes_ -= pair.counted_bytes;
   }
-  const uint64_t first = streams.first_difference().value_or(std::min(recorded, replayed));
-  difference.replayed += fmt::format(", first difference {} {}",
-                                     streams.difference_is_exact() ? "at" : "behind", first);
-  different(std::move(difference));
+  if (join.opaque) judge_stream(id, join);
+  if (join.stream) pending_bytes_ -= join.stream->counted_bytes;
+  joins_.erase(found);
+  assert(!joins_.empty() || pending_bytes_ == 0);
 }
 
 void Compare::error(Difference&& difference, const std::string& reason) {

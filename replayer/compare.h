@@ -1,6 +1,6 @@
 // What came out different. Joins what the tape says was answered with what the run was answered,
-// by connection and request, in whatever order the two become known. HTTP: status and body of each
-// exchange. Opaque: all that the server sent on a connection, as one unit.
+// by connection and request, in whatever order the two become known. HTTP: status, headers and body
+// of each exchange's final response. Opaque: all that the server sent on a connection, as one unit.
 //
 // Every unit ends in exactly one of: same, different, errors, not_compared.
 #pragma once
@@ -13,26 +13,14 @@
 #include <unordered_map>
 #include <vector>
 
+#include "replayer/difference.h"
+#include "replayer/exchange_pair.h"
+#include "replayer/latency.h"
 #include "replayer/postgresql.h"
 #include "replayer/recorded_connection.h"
 #include "replayer/stream_compare.h"
 
 namespace wiretape {
-
-struct CompareOptions {
-  bool enabled = true;
-  bool ignore_status = false;
-};
-
-struct Difference {
-  ConnectionId connection = 0;
-  std::optional<uint64_t> request;  // none: the connection's whole stream
-  std::string method;
-  std::string url;
-  std::string what;  // "status", "body", "bytes", "error"
-  std::string recorded;
-  std::string replayed;
-};
 
 struct Verdicts {
   static constexpr size_t differences_max = 1000;
@@ -49,18 +37,28 @@ struct Verdicts {
 
 class Compare final : public RecordedListener {
  public:
-  // Bytes of opaque streams held; beyond it, only their digests.
+  // Of everything pending; beyond it, digests stand for bytes.
   static constexpr size_t held_bytes_max = 64 * 1024 * 1024;
 
-  explicit Compare(CompareOptions options) : options_(options) {}
+  explicit Compare(CompareOptions options) : options_(std::move(options)) {}
 
+  bool wants_heads() const override { return options_.enabled; }
+  void recorded_opened(ConnectionId id, uint32_t part) override;
+  void recorded_head(ConnectionId id, uint64_t request, const HttpHead& head) override;
+  void recorded_body(ConnectionId id, uint64_t request, Bytes body) override;
   void recorded_exchange(ConnectionId id, uint64_t request, const Exchange& exchange) override;
   void recorded_client(ConnectionId id, Bytes bytes) override;
   void recorded_server(ConnectionId id, Bytes bytes) override;
+  void recorded_turn(ConnectionId, int64_t latency_ns) override {
+    latency_recorded_ns_.add(latency_ns);
+  }
   void recorded_gap(ConnectionId id) override;
   void recorded_closed(ConnectionId id, bool opaque) override;
 
-  // The run's side. `failure` is a reason ("timeout", "closed_by_target", ...).
+  // The run's side. Heads are of use only when wants_heads(); those of interim responses are none.
+  // `failure` is a reason ("timeout", "closed_by_target", ...).
+  void replayed_head(ConnectionId id, uint64_t request, const HttpHead& head);
+  void replayed_body(ConnectionId id, uint64_t request, Bytes body);
   void replayed_exchange(ConnectionId id, uint64_t request, const Exchange& exchange);
   void exchange_failed(ConnectionId id, uint64_t request, const std::string& failure);
   void exchange_not_sent(ConnectionId id, uint64_t request, const std::string& reason);
@@ -68,48 +66,57 @@ class Compare final : public RecordedListener {
   void replayed_closed(ConnectionId id, const std::string& failure);  // empty: as recorded
 
   const Verdicts& verdicts() const { return verdicts_; }
-  // Units of which only one side is known yet.
+  // How long the recorded server took, as the run's latency is measured: from the last byte of a
+  // request (or a turn) to the last of its answer.
+  const Histogram& latency_recorded_ns() const { return latency_recorded_ns_; }
+  // Units of which only one side is known yet, and about what they take.
   size_t pending() const { return joins_.size(); }
+  size_t pending_bytes() const { return pending_bytes_ + joins_.size() * join_bytes; }
 
  private:
-  // What is kept of one side's exchange until the other side is known.
-  struct Answer {
-    std::string method;
-    std::string url;
-    uint32_t status = 0;
-    uint64_t body_bytes = 0;
-    uint64_t digest[2] = {0, 0};
-    bool complete = false;
-    bool sent = true;
-    std::string failure;
-  };
+  using Side = StreamCompare::Side;
   struct Pair {
-    std::optional<Answer> recorded;
-    std::optional<Answer> replayed;
+    ExchangePair exchange;
+    size_t counted_bytes = 0;  // in pending_bytes_
   };
+  using Pairs = std::map<uint64_t, Pair>;
   struct Stream {
     StreamCompare compare;
     PostgresqlMask recorded_mask;
     PostgresqlMask replayed_mask;
     bool gap = false;
+    size_t counted_bytes = 0;
   };
   struct Join {
-    std::map<uint64_t, Pair> pairs;
+    Pairs pairs;
+    uint64_t judged = 0;  // requests before this one are over
     std::unique_ptr<Stream> stream;
+    uint32_t part = 0;
     bool recorded_closed = false;
     bool replayed_closed = false;
     bool opaque = false;
     std::string failure;
   };
+  // With what the containers put around them.
+  static constexpr size_t join_bytes = sizeof(Join) + sizeof(ConnectionId) + 3 * sizeof(void*);
+  static constexpr size_t pair_bytes = sizeof(Pair) + sizeof(uint64_t) + 5 * sizeof(void*);
+  static constexpr size_t spare_pairs_max = 64;
 
-  static Answer answer_of(const Exchange& exchange);
   Stream& stream(ConnectionId id);
-  void feed(Stream& stream, StreamCompare::Side side, PostgresqlMask& mask, Bytes bytes);
-  void set_replayed(ConnectionId id, uint64_t request, Answer answer);
-  void join(ConnectionId id, uint64_t request);
-  void judge(ConnectionId id, uint64_t request, const Pair& pair);
-  void judge_alone(ConnectionId id, uint64_t request, const Pair& pair);
-  void judge_answers(Difference&& difference, const Answer& recorded, const Answer& replayed);
+  void feed(Stream& stream, Side side, PostgresqlMask& mask, Bytes bytes);
+  Pair* pair_of(Join& join, uint64_t request);
+  Pairs::iterator new_pair(Join& join, uint64_t request);
+  void release(Join& join, Pairs::iterator pair);
+  void head(Side side, ConnectionId id, uint64_t request, const HttpHead& head);
+  void body(Side side, ConnectionId id, uint64_t request, Bytes bytes);
+  void replayed_not(ConnectionId id, uint64_t request, const std::string& reason, bool sent);
+  template <typename Set>
+  void set_outcome(Side side, ConnectionId id, uint64_t request, Set set);
+  template <typename Unit>
+  void bound(Unit& unit, size_t bytes, size_t held_bytes);
+  void judge(ConnectionId id, uint64_t request, const Join& join, ExchangePair& exchange);
+  void judge_alone(ConnectionId id, uint64_t request, const Join& join,
+                   const ExchangePair& exchange);
   void judge_stream(ConnectionId id, const Join& join);
   void close_if_done(ConnectionId id);
   void not_compared(const std::string& reason) { ++verdicts_.not_compared[reason]; }
@@ -119,11 +126,13 @@ class Compare final : public RecordedListener {
 
   CompareOptions options_;
   Verdicts verdicts_;
-  // Invariant: a connection is in joins_ until both its sides are closed; held_bytes_ is the sum
-  // of what its streams hold.
+  Histogram latency_recorded_ns_;
+  // Invariant: a connection is in joins_ until both its sides are closed; pending_bytes_ is the sum
+  // of what its pairs and streams count.
   std::unordered_map<ConnectionId, Join> joins_;
-  size_t held_bytes_ = 0;
-  std::vector<std::byte> masked_;  // scratch
+  size_t pending_bytes_ = 0;
+  std::vector<Pairs::node_type> spare_pairs_;  // so that the common case allocates nothing
+  std::vector<std::byte> masked_;              // scratch
 };
 
 // True when a reason lies in the tape or with the user, not in the target: such a unit can't be

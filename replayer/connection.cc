@@ -408,9 +408,16 @@ void Connection::on_flushed() {
 // ---------------------------------------------------------------------------------- requests
 
 // Numbers in a link's conversation begin with each link.
-
 void Connection::on_exchange(uint64_t request, const Exchange& exchange) {
   ledger_.exchange(link_->first_request + request, exchange, down_reason_);
+}
+
+void Connection::on_response_head(uint64_t request, const HttpHead& head) {
+  if (was_asked(request)) run_.compare.replayed_head(id_, link_->first_request + request, head);
+}
+
+void Connection::on_response_body(uint64_t request, Bytes body) {
+  if (was_asked(request)) run_.compare.replayed_body(id_, link_->first_request + request, body);
 }
 
 void Connection::on_request_end(uint64_t request) {

@@ -82,6 +82,10 @@ class Connection final : private WireListener, private ConversationListener {
   void on_flushed() override;
 
   void on_exchange(uint64_t request, const Exchange& exchange) override;
+  bool wants_heads() const override { return run_.compare.wants_heads(); }
+  void on_response_head(uint64_t request, const HttpHead& head) override;
+  void on_response_body(uint64_t request, Bytes body) override;
+  bool was_asked(uint64_t request) const { return link_->first_request + request < ledger_.next(); }
   void on_request_end(uint64_t request) override;
   void on_response_begin(uint64_t request, uint32_t status, bool persistent) override;
   void on_response_end(uint64_t request) override;

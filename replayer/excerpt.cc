@@ -141,6 +141,7 @@ void Excerpt::pass(Part& part, Action action) {
   }
   if (action.kind == Action::Kind::open) {
     action.closed_before = closed_;
+    listener_.recorded_opened(action.connection, part.tape_part);
     part.opened = true;
     ++open_parts_;
   } else if (part.abandon) {
@@ -175,6 +176,31 @@ void Excerpt::close(ConnectionId id, Part& part, int64_t time_ns, const Gate& ga
   action.opaque = part.turns > 0;
   listener_.recorded_closed(id, part.turns > 0);
   pass(part, std::move(action));
+}
+
+void Excerpt::recorded_opened(ConnectionId id, uint32_t tape_part) {
+  parts_[id].tape_part = tape_part;
+}
+
+// An answer that is still under way may belong to no exchange in the end, so only what answers a
+// request of the excerpt is told.
+bool Excerpt::has_sent(const Part& part, uint64_t request) const {
+  return !part.ended && request >= part.before && request < part.before + part.inside;
+}
+
+void Excerpt::recorded_head(ConnectionId id, uint64_t request, const HttpHead& head) {
+  const Part& part = parts_[id];
+  if (has_sent(part, request)) listener_.recorded_head(id, request - part.before, head);
+}
+
+void Excerpt::recorded_body(ConnectionId id, uint64_t request, Bytes body) {
+  const Part& part = parts_[id];
+  if (has_sent(part, request)) listener_.recorded_body(id, request - part.before, body);
+}
+
+void Excerpt::recorded_turn(ConnectionId id, int64_t latency_ns) {
+  const Part& part = parts_[id];
+  if (part.turns > 0 && !part.ended && !part.cut) listener_.recorded_turn(id, latency_ns);
 }
 
 void Excerpt::recorded_exchange(ConnectionId id, uint64_t request, const Exchange& exchange) {

@@ -49,6 +49,7 @@ class Excerpt final : private RecordedListener {
   struct Part {
     std::optional<Action> open;  // until its first action that belongs
     std::optional<Action> abandon;
+    uint32_t tape_part = 0;
     bool opened = false;    // its open action is out
     bool ended = false;     // its last one is, too
     uint64_t before = 0;    // requests begun before the excerpt
@@ -62,6 +63,11 @@ class Excerpt final : private RecordedListener {
     bool cut = false;            // its client's turns behind the excerpt have begun
   };
 
+  bool wants_heads() const override { return listener_.wants_heads(); }
+  void recorded_opened(ConnectionId id, uint32_t tape_part) override;
+  void recorded_head(ConnectionId id, uint64_t request, const HttpHead& head) override;
+  void recorded_body(ConnectionId id, uint64_t request, Bytes body) override;
+  void recorded_turn(ConnectionId id, int64_t latency_ns) override;
   void recorded_exchange(ConnectionId id, uint64_t request, const Exchange& exchange) override;
   void recorded_client(ConnectionId id, Bytes bytes) override;
   void recorded_server(ConnectionId id, Bytes bytes) override;
@@ -79,6 +85,7 @@ class Excerpt final : private RecordedListener {
   void pass(Part& part, Action action);
   void close_idle();
   void close(ConnectionId id, Part& part, int64_t time_ns, const Gate& gate);
+  bool has_sent(const Part& part, uint64_t request) const;
   bool is_in_the_middle(const Part& part) const;
   int64_t now_ns() const { return schedule_.time_ns(); }
 

@@ -93,6 +93,7 @@ void RecordedConnection::send_requests(int64_t time_ns, uint64_t begin, Bytes by
 
 void RecordedConnection::send_turn(int64_t time_ns, Bytes bytes) {
   flush_rewriter(time_ns);
+  tell_server_turn();
   listener_.recorded_client(id_, bytes);
   const bool begins = server_spoke_last_ || turns_ == 0;
   Action& send = add_send(time_ns, bytes);
@@ -102,6 +103,7 @@ void RecordedConnection::send_turn(int64_t time_ns, Bytes bytes) {
   send.turns = begins ? 1 : 0;
   add_turn_gate(send);
   server_spoke_last_ = false;
+  last_client_ns_ = time_ns;
   ++turns_;
 }
 
@@ -135,6 +137,7 @@ void RecordedConnection::half_closed(int64_t time_ns, Direction direction) {
   Action& action = add(Action::Kind::half_close, time_ns);
   action.begins_unit = true;
   add_turn_gate(action);
+  tell_server_turn();
   server_spoke_last_ = false;
 }
 
@@ -150,6 +153,7 @@ void RecordedConnection::closed(int64_t time_ns, CloseHow how, ClosedBy by) {
     action.gate.quiet_ns = quiet_ns_min;
   }
   conversation_.closed(time_ns);
+  tell_server_turn();
   listener_.recorded_closed(id_, conversation_.is_opaque(Direction::client_to_server) ||
                                      conversation_.is_opaque(Direction::server_to_client));
 }
@@ -160,6 +164,21 @@ void RecordedConnection::on_response_begin(uint64_t request, uint32_t status, bo
 
 void RecordedConnection::on_exchange(uint64_t request, const Exchange& exchange) {
   listener_.recorded_exchange(id_, request, exchange);
+}
+
+void RecordedConnection::on_response_head(uint64_t request, const HttpHead& head) {
+  listener_.recorded_head(id_, request, head);
+}
+
+void RecordedConnection::on_response_body(uint64_t request, Bytes body) {
+  listener_.recorded_body(id_, request, body);
+}
+
+// A greeting answers nothing.
+void RecordedConnection::tell_server_turn() {
+  if (server_spoke_last_ && turns_ > 0) {
+    listener_.recorded_turn(id_, last_server_ns_ - last_client_ns_);
+  }
 }
 
 void RecordedConnection::abandon(int64_t time_ns, const char* reason, uint64_t turns) {

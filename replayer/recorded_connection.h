@@ -17,10 +17,23 @@ namespace wiretape {
 class RecordedListener {
  public:
   virtual ~RecordedListener() = default;
+  // Whether recorded_head() is of use. Asked once a connection; heads cost time.
+  virtual bool wants_heads() const { return false; }
+  // `part` of the tape, from 0.
+  virtual void recorded_opened(ConnectionId id, uint32_t part) { (void)id, (void)part; }
+  // The answer to a request as it comes, before its exchange is over; interim responses, too.
+  virtual void recorded_head(ConnectionId id, uint64_t request, const HttpHead& head) {
+    (void)id, (void)request, (void)head;
+  }
+  virtual void recorded_body(ConnectionId id, uint64_t request, Bytes body) {
+    (void)id, (void)request, (void)body;
+  }
   virtual void recorded_exchange(ConnectionId id, uint64_t request, const Exchange& exchange) = 0;
   // Opaque bytes.
   virtual void recorded_client(ConnectionId id, Bytes bytes) = 0;
   virtual void recorded_server(ConnectionId id, Bytes bytes) = 0;
+  // The server's turn is over, so long after the end of the client's.
+  virtual void recorded_turn(ConnectionId id, int64_t latency_ns) { (void)id, (void)latency_ns; }
   // Bytes of the server's stream are not on the tape.
   virtual void recorded_gap(ConnectionId id) = 0;
   virtual void recorded_closed(ConnectionId id, bool opaque) = 0;
@@ -42,6 +55,10 @@ class RecordedConnection final : private ConversationListener {
  private:
   void on_exchange(uint64_t request, const Exchange& exchange) override;
   void on_response_begin(uint64_t request, uint32_t status, bool persistent) override;
+  bool wants_heads() const override { return listener_.wants_heads(); }
+  void on_response_head(uint64_t request, const HttpHead& head) override;
+  void on_response_body(uint64_t request, Bytes body) override;
+  void tell_server_turn();
   void client_chunk(int64_t time_ns, Bytes bytes);
   void server_chunk(int64_t time_ns, Bytes bytes);
   // `begin` is the offset of the bytes in the client's stream.
@@ -71,6 +88,7 @@ class RecordedConnection final : private ConversationListener {
   uint64_t turn_bytes_ = 0;         // the server's turn under way, or the last one
   int64_t longest_gap_ns_ = 0;      // in it
   int64_t last_server_ns_ = 0;
+  int64_t last_client_ns_ = 0;  // of opaque bytes, like the one before
 };
 
 }  // namespace wiretape

@@ -4,6 +4,7 @@
 //
 //   same 4210, different 3, errors 0
 //     connection 2 request 17 GET http://app/x: status 200 -> 500
+//     connection 4 request 0 GET http://app/y: body $.price: 17 -> 18
 //     ...
 //
 // The JSON holds the same and more; its keys are a contract with scripts and are only added to.
@@ -14,11 +15,14 @@
 #include <algorithm>
 
 #include "proto/json.h"
+#include "replayer/quote.h"
 
 namespace wiretape {
 namespace {
 
 constexpr size_t differences_shown_max = 10;
+constexpr size_t url_shown_max = 80;
+constexpr size_t value_shown_max = 80;
 
 std::string time_text(int64_t ns) {
   const auto value = static_cast<double>(ns);
@@ -29,8 +33,8 @@ std::string time_text(int64_t ns) {
 
 std::string row(const char* name, const Histogram& histogram) {
   const Percentiles p = histogram.percentiles();
-  return fmt::format("  {:<28} p50 {:>9}  p90 {:>9}  p99 {:>9}  max {:>9}\n", name,
-                     time_text(p.p50), time_text(p.p90), time_text(p.p99), time_text(p.max));
+  return fmt::format("{:<30} p50 {:>9}  p90 {:>9}  p99 {:>9}  max {:>9}\n", name, time_text(p.p50),
+                     time_text(p.p90), time_text(p.p99), time_text(p.max));
 }
 
 std::string counts_text(const std::map<std::string, uint64_t>& counts) {
@@ -45,19 +49,38 @@ std::string counted(uint64_t number, std::string_view thing) {
   return fmt::format("{} {}{}", number, thing, number == 1 ? "" : "s");
 }
 
-std::string difference_text(const Difference& d) {
-  std::string text = fmt::format("  connection {}", d.connection);
-  if (d.request) text += fmt::format(" request {}", *d.request);
-  if (!d.method.empty()) text += fmt::format(" {} {}", d.method, d.url);
-  text += fmt::format(": {} ", d.what);
-  if (!d.recorded.empty()) text += d.recorded + " -> ";
-  return text + d.replayed + "\n";
+// What differs, and where it begins.
+std::string place_text(const Difference& d) {
+  if (!d.path.empty()) return d.what + " " + d.path;
+  if (d.headers == 1) return "header " + d.header;
+  if (d.headers > 1) return fmt::format("header {} and {} more", d.header, d.headers - 1);
+  if (!d.offset) return d.what;
+  std::string text = fmt::format("{} {} byte {}", d.what,
+                                 d.offset_is_exact ? "at" : "within 64 KiB from", *d.offset);
+  if (d.recorded_bytes && d.replayed_bytes) {
+    text += fmt::format(" ({} -> {} bytes)", *d.recorded_bytes, *d.replayed_bytes);
+  }
+  return text;
 }
 
-std::string differences_text(const Verdicts& verdicts) {
+std::string difference_text(const Difference& d, bool name_part) {
+  std::string text = name_part ? fmt::format("  part {}", d.part) : " ";
+  text += fmt::format(" connection {}", d.connection);
+  if (d.request) text += fmt::format(" request {}", *d.request);
+  if (!d.method.empty()) text += fmt::format(" {} {}", d.method, one_line(d.url, url_shown_max));
+  text += fmt::format(": {}{} ", place_text(d),
+                      d.offset || d.headers > 0 || !d.path.empty() ? ":" : "");
+  if (!d.recorded.empty()) text += one_line(d.recorded, value_shown_max) + " -> ";
+  return text + one_line(d.replayed, value_shown_max) + "\n";
+}
+
+std::string differences_text(const RunReport& report) {
+  const Verdicts& verdicts = report.verdicts;
   std::string text;
   const size_t shown = std::min(verdicts.differences.size(), differences_shown_max);
-  for (size_t i = 0; i < shown; ++i) text += difference_text(verdicts.differences[i]);
+  for (size_t i = 0; i < shown; ++i) {
+    text += difference_text(verdicts.differences[i], report.parts > 1);
+  }
   const uint64_t more = verdicts.differences.size() - shown + verdicts.differences_omitted;
   if (more > 0) text += fmt::format("  ... and {} more\n", more);
   return text;
@@ -113,17 +136,20 @@ std::string status_text(const std::map<uint32_t, uint64_t>& status) {
 std::string times_text(const Tally& tally) {
   std::string text;
   if (tally.latency_sent_ns.count() > 0) {
-    text += "latency of the target\n" + row("from the due time", tally.latency_due_ns) +
-            row("from the sending", tally.latency_sent_ns);
+    text += row("latency from the due time", tally.latency_due_ns) +
+            row("latency from the sending", tally.latency_sent_ns);
+  }
+  if (tally.latency_recorded_ns.count() > 0) {
+    text += row("latency as recorded", tally.latency_recorded_ns);
   }
   if (tally.lateness_ns.count() == 0) return text;
-  text += "lateness of the run\n" + row("every send", tally.lateness_ns);
+  text += row("lateness of the run", tally.lateness_ns);
   for (size_t i = 0; i < causes; ++i) {
     const Histogram& histogram = tally.lateness_by_cause[i];
     if (histogram.count() == 0) continue;
     const auto cause = static_cast<Cause>(i);
     const std::string_view whose = cause == Cause::us ? "wiretape" : name_of(cause);
-    const auto name = fmt::format("{} ({})", whose, counted(histogram.count(), "send"));
+    const auto name = fmt::format("  {} ({})", whose, counted(histogram.count(), "send"));
     text += row(name.c_str(), histogram);
   }
   return text;
@@ -157,12 +183,19 @@ void counts_json(JsonWriter& json, std::string_view key,
   json.end_object();
 }
 
-void difference_json(JsonWriter& json, const Difference& d) {
-  json.begin_object().field("connection", d.connection).key("index");
+void difference_json(JsonWriter& json, const Difference& d, bool name_part) {
+  json.begin_object();
+  if (name_part) json.field("part", d.part);
+  json.field("connection", d.connection).key("index");
   d.request ? json.value(*d.request) : json.null();
   if (!d.method.empty()) json.field("method", d.method);
   if (!d.url.empty()) json.field("url", d.url);
   json.field("what", d.what).field("recorded", d.recorded).field("replayed", d.replayed);
+  if (d.headers > 0) json.field("header", d.header).field("headers", d.headers);
+  if (!d.path.empty()) json.field("path", d.path);
+  if (d.offset) json.field("offset", *d.offset).field("offset_is_exact", d.offset_is_exact);
+  if (d.recorded_bytes) json.field("recorded_bytes", *d.recorded_bytes);
+  if (d.replayed_bytes) json.field("replayed_bytes", *d.replayed_bytes);
   json.end_object();
 }
 
@@ -196,13 +229,15 @@ void add_times(JsonWriter& json, const Tally& tally) {
   causes_json(json, "latency_sent_by_cause", tally.latency_sent_by_cause);
   percentiles_json(json, "latency_due_ns", tally.latency_due_ns);
   percentiles_json(json, "latency_sent_ns", tally.latency_sent_ns);
+  percentiles_json(json, "latency_recorded_ns", tally.latency_recorded_ns);
 }
 
-void add_differences(JsonWriter& json, const Verdicts& verdicts) {
+void add_differences(JsonWriter& json, const RunReport& report) {
+  const Verdicts& verdicts = report.verdicts;
   json.key("status").begin_object();
   for (const auto& [code, count] : verdicts.status) json.field(std::to_string(code), count);
   json.end_object().key("differences").begin_list();
-  for (const Difference& d : verdicts.differences) difference_json(json, d);
+  for (const Difference& d : verdicts.differences) difference_json(json, d, report.parts > 1);
   json.end_list().field("differences_omitted", verdicts.differences_omitted);
 }
 
@@ -224,7 +259,7 @@ bool left_unsent(const RunReport& report) {
 
 std::string summary_of(const RunReport& report) {
   return fmt::format("replayed {} to {} at speed {}\n", report.tape, report.target, report.speed) +
-         verdict_text(report) + differences_text(report.verdicts) + sent_text(report) +
+         verdict_text(report) + differences_text(report) + sent_text(report) +
          status_text(report.verdicts.status) + times_text(report.tally) + damage_text(report);
 }
 
@@ -234,7 +269,7 @@ std::string json_of(const RunReport& report) {
   json.field("speed", report.speed);
   add_counts(json, report);
   add_times(json, report.tally);
-  add_differences(json, report.verdicts);
+  add_differences(json, report);
   json.field("tape_damages", report.damages).field("tape_blocks_lost", report.blocks_lost);
   json.field("tape_torn", report.torn);
   json.field("connections_not_recorded", report.connections_not_recorded).end_object();

@@ -339,12 +339,14 @@ RunReport Run::report() const {
   report.compared = options_.compare.enabled;
   report.duration_ns = end_ns_ - pacer_->t0_ns();
   report.tally = tally_;
+  report.tally.latency_recorded_ns = compare_.latency_recorded_ns();
   report.verdicts = compare_.verdicts();
   for (Difference& difference : report.verdicts.differences) {
     difference.connection = recorded_id(difference.connection);
   }
   report.blocks_lost = excerpt_.schedule().blocks_lost();
   report.damages = excerpt_.schedule().damages();
+  report.parts = excerpt_.schedule().parts();
   report.torn = torn_;
   report.connections_not_recorded = excerpt_.schedule().connections_not_recorded();
   add_begun_before(report);

@@ -77,6 +77,7 @@ void Schedule::on(int64_t time_ns, const Opened& opened) {
   before.connection = opened.connection;
   on(time_ns, before);
   const ConnectionId id = fresh_id(opened.connection);
+  listener_.recorded_opened(id, part_);
   auto rewriter = rules_.empty() ? nullptr : std::make_unique<Rewriter>(rules_, rewritten_);
   auto connection =
       std::make_unique<RecordedConnection>(id, listener_, actions_, std::move(rewriter));

@@ -42,6 +42,8 @@ class Schedule {
   // How far the tape was read, on the same clock.
   int64_t time_ns() const { return last_ns_; }
 
+  // Of the tape, as far as it was read.
+  uint32_t parts() const { return part_ + 1; }
   // Connections of which only the fact that they were there is known.
   uint64_t connections_not_recorded() const { return connections_not_recorded_; }
   uint64_t blocks_lost() const { return blocks_lost_; }

@@ -43,6 +43,8 @@ struct Tally {
   // The same two by the cause of the request's own lateness.
   std::array<Histogram, causes> latency_due_by_cause;
   std::array<Histogram, causes> latency_sent_by_cause;
+  // The same of the recorded server, on the tape's own clock.
+  Histogram latency_recorded_ns;
 
   void add_lateness(int64_t late_ns, Cause cause) {
     lateness_ns.add(late_ns);

@@ -46,6 +46,7 @@ http {{
   scgi_temp_path {folder}/scgi;
   client_max_body_size 0; keepalive_timeout 600; keepalive_requests 1000000;
   sendfile on; server_tokens off; etag off; if_modified_since off;
+  absolute_redirect off;  # else answers name the port, which differs
   server {{
     listen {listen} backlog=4096;
     root {folder}/files;

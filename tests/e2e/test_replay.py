@@ -3,6 +3,7 @@
 Connections, order and gaps are as on the tape. No bound here is tight: these tests say that a run
 follows the clock, not how exactly.
 """
+import os
 import threading
 import time
 
@@ -57,17 +58,24 @@ def test_pipelined_requests_stay_pipelined(record, nginx, tape):
     assert outcome.report["same"] == 50 and outcome.report["connections"] == 1
 
 
+def write_text(server):
+    """Modified at the same moment on every server: Last-Modified is compared."""
+    path = server.files / "text.txt"
+    path.write_text("zip me " * 50_000)
+    os.utime(path, (1_600_000_000, 1_600_000_000))
+
+
 def test_chunked_and_100_continue(record, nginx, tape, tmp_path):
     body = tmp_path / "body"
     body.write_bytes(b"0123456789" * 100_000)
     server = nginx()
-    (server.files / "text.txt").write_text("zip me " * 50_000)
+    write_text(server)
     recording = record(server.address)
     run("curl", "-sf", "-H", "Expect: 100-continue", "-T", body, f"{recording.url}/upload/b")
     run("curl", "-sf", "-H", "Accept-Encoding: gzip", f"{recording.url}/zipped/text.txt")
     recording.stop()
     fresh = nginx()
-    (fresh.files / "text.txt").write_text("zip me " * 50_000)
+    write_text(fresh)
     assert_all_same(replay(tape, fresh.address))
     assert (fresh.files / "upload/b").read_bytes() == body.read_bytes()
 

@@ -82,9 +82,11 @@ using Script = std::function<void(ScriptedWire&)>;  // called after each arrival
 class Simulation {
  public:
   explicit Simulation(Script script, Speed speed = Speed::times(1),
-                      int64_t timeout_ns = 30'000 * ms, Pace pace = Pace::recorded)
+                      int64_t timeout_ns = 30'000 * ms, Pace pace = Pace::recorded,
+                      CompareOptions compare = {})
       : script_(std::move(script)),
         pacer_(speed, 0, t0),
+        compare_(std::move(compare)),
         run_{pacer_, compare_, tally_, timeout_ns, [this] { return now_ns_; }, pace, {}, 0, {}} {}
 
   static constexpr int64_t t0 = 1'000'000 * ms;
@@ -138,7 +140,7 @@ class Simulation {
   Script script_;
   int64_t now_ns_ = t0 - 100 * ms;
   Pacer pacer_;
-  Compare compare_{CompareOptions{}};
+  Compare compare_;
   Tally tally_;
   RunContext run_;
   std::map<ConnectionId, std::vector<ScriptedWire*>> wires_;

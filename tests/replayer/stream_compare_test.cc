@@ -77,6 +77,50 @@ TEST(StreamCompare, WithoutBytesTheStretchOfTheDifferenceIsNamed) {
   EXPECT_FALSE(streams.difference_is_exact());
 }
 
+TEST(StreamCompare, ADifferenceIsShownWithWhatIsAroundIt) {
+  StreamCompare streams;
+  streams.feed(Side::recorded, as_bytes("0123456789abcdef the price is 17 today, and no more"));
+  streams.feed(Side::replayed, as_bytes("0123456789abcdef the pri"));
+  streams.feed(Side::replayed, as_bytes("ce is 18"));
+  streams.feed(Side::replayed, as_bytes(" to"));
+  streams.feed(Side::replayed, as_bytes("day, and much more of it"));
+  EXPECT_EQ(streams.first_difference(), 31U);
+  EXPECT_EQ(streams.around_difference(Side::recorded), "\"ice is 17 today, and no \"");
+  EXPECT_EQ(streams.around_difference(Side::replayed), "\"ice is 18 today, and muc\"");
+}
+
+TEST(StreamCompare, TheEndOfTheShorterStreamIsShown) {
+  StreamCompare streams;
+  streams.feed(Side::replayed, as_bytes("the same\nand more"));
+  streams.feed(Side::recorded, as_bytes("the same"));
+  EXPECT_EQ(streams.differs_from(), 8U);
+  EXPECT_EQ(streams.around_difference(Side::recorded), "\"the same\"");
+  EXPECT_EQ(streams.around_difference(Side::replayed), "\"the same\\nand more\"");
+}
+
+TEST(StreamCompare, WithoutBytesNothingIsShown) {
+  StreamCompare streams;
+  streams.feed(Side::recorded, as_bytes("the same and more"));
+  streams.give_up_bytes();
+  streams.feed(Side::replayed, as_bytes("the same"));
+  EXPECT_FALSE(streams.equal());
+  EXPECT_EQ(streams.differs_from(), 0U);
+  EXPECT_FALSE(streams.difference_is_exact());
+  EXPECT_EQ(streams.around_difference(Side::recorded), "");
+}
+
+TEST(StreamCompare, CanBeUsedAgain) {
+  StreamCompare streams;
+  streams.feed(Side::recorded, as_bytes("abc"));
+  streams.feed(Side::replayed, as_bytes("abX and more"));
+  streams.reset();
+  EXPECT_TRUE(streams.equal());
+  streams.feed(Side::recorded, as_bytes("xyz1"));
+  streams.feed(Side::replayed, as_bytes("xyz2"));
+  EXPECT_EQ(streams.first_difference(), 3U);
+  EXPECT_EQ(streams.around_difference(Side::recorded), "\"xyz1\"");
+}
+
 TEST(StreamCompare, ALongerStreamIsNotEqual) {
   StreamCompare streams;
   streams.feed(Side::recorded, as_bytes("abc"));
