@@ -83,11 +83,14 @@ void set_log_quiet(bool quiet) {
 void set_log_verbose(bool verbose) {
   the_log().verbose = verbose;
 }
+bool log_is_verbose() {
+  return the_log().verbose;
+}
 
 void log_line(LogKind kind, std::string_view line) {
   Log& log = the_log();
   if (kind == LogKind::plain && log.quiet) return;
-  if (kind == LogKind::detail && !log.verbose) return;
+  if (kind == LogKind::detail && !log_is_verbose()) return;
   const std::lock_guard lock(log.mutex);
   const std::string text = dressed(log, kind, line);
   write_all(log.status.empty() ? text : "\r\x1b[K" + text + log.status);

@@ -14,6 +14,7 @@ enum class ColorChoice { automatic, always, never };
 void set_log_color(ColorChoice choice);
 void set_log_quiet(bool quiet);      // only warnings and errors
 void set_log_verbose(bool verbose);  // detail() too
+bool log_is_verbose();               // to ask before what a detail() names is put together
 
 enum class LogKind { detail, plain, warning, error };
 void log_line(LogKind kind, std::string_view line);
@@ -36,7 +37,7 @@ void fail(fmt::format_string<A...> format, A&&... a) {
 // With -v only.
 template <typename... A>
 void detail(fmt::format_string<A...> format, A&&... a) {
-  log_line(LogKind::detail, fmt::format(format, std::forward<A>(a)...));
+  if (log_is_verbose()) log_line(LogKind::detail, fmt::format(format, std::forward<A>(a)...));
 }
 
 // A line that the next one overwrites; only for terminals. Empty text takes it away.

@@ -17,11 +17,17 @@
 
 #include <cassert>
 
+#include "base/log.h"
+
 namespace wiretape {
 
 void Relay::start(const Listener::Accepted& accepted, const Endpoint& upstream) {
   last_activity_ns_ = context_.tap.now();
   context_.tap.opened(tapped_, last_activity_ns_, pair_, accepted.client, accepted.local);
+  if (log_is_verbose()) {
+    detail("connection {} opened: {} to {}", tapped_.id, accepted.client.text(),
+           accepted.local.text());
+  }
   const auto opened = downstream_.open(context_.loop, accepted.fd, accepted.client.family());
   if (!opened) {
     record_end(CloseHow::error, ClosedBy::us, opened.error().message);
@@ -151,6 +157,14 @@ void Relay::record_end(CloseHow how, ClosedBy by, std::string_view error) {
   downstream_.read_stop();
   upstream_.read_stop();
   context_.tap.closed(tapped_, context_.tap.now(), how, by, error);
+  tell_end(how, by, error);
+}
+
+void Relay::tell_end(CloseHow how, ClosedBy by, std::string_view error) const {
+  if (!log_is_verbose()) return;
+  detail("connection {} {}: {} by {}, {} bytes client to server, {} bytes server to client{}{}",
+         tapped_.id, error.empty() ? "closed" : "failed", name_of(how), name_of(by),
+         tapped_.length[0], tapped_.length[1], error.empty() ? "" : "; ", error);
 }
 
 void Relay::gone_when_both_closed() {

@@ -86,6 +86,7 @@ class Relay : private StreamHandler {
   void write_failed(Stream& stream);
   void end_when_both_delivered();
   void record_end(CloseHow how, ClosedBy by, std::string_view error);
+  void tell_end(CloseHow how, ClosedBy by, std::string_view error) const;
   void gone_when_both_closed();
 
   HalfRelay half_from(Stream& from) {

@@ -220,6 +220,15 @@ TEST(Log, PrefixesWhatToLookAt) {
             "plain 1\nwiretape: warned 2\nwiretape: failed 3\n");
 }
 
+TEST(Log, VerboseGivesTheDetailsToo) {
+  set_log_color(ColorChoice::never);
+  set_log_verbose(true);
+  testing::internal::CaptureStderr();
+  detail("shown {}", 1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "shown 1\n");
+  set_log_verbose(false);
+}
+
 TEST(Log, QuietLeavesWarningsAndErrors) {
   set_log_color(ColorChoice::never);
   set_log_quiet(true);
