@@ -87,6 +87,13 @@ Address::Address(const sockaddr* raw, socklen_t length)
   std::memcpy(storage_.bytes, raw, length_);
 }
 
+Address Address::local_of(int fd) {
+  sockaddr_storage raw{};
+  socklen_t length = sizeof(raw);
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&raw), &length) != 0) return {};
+  return {reinterpret_cast<sockaddr*>(&raw), length};
+}
+
 Address Address::from_unix_path(std::string_view path) {
   Address a;
   a.storage_.un.sun_family = AF_UNIX;

@@ -21,6 +21,8 @@ class Address {
 
   // A unix socket's path; an empty path is an unnamed socket. Paths over 107 bytes are cut.
   static Address from_unix_path(std::string_view path);
+  // The local end of a socket; no address when the kernel tells none.
+  static Address local_of(int fd);
   // An IPv4 or IPv6 address in text ("127.0.0.1", "::1"), or no address when it is neither.
   static Address from_ip(const std::string& ip, uint16_t port);
 

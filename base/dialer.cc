@@ -22,13 +22,6 @@
 namespace wiretape {
 namespace {
 
-Address name_of_socket(int fd) {
-  sockaddr_storage raw{};
-  socklen_t length = sizeof(raw);
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&raw), &length) != 0) return {};
-  return {reinterpret_cast<sockaddr*>(&raw), length};
-}
-
 int new_socket(int family) {
   const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd >= 0 && family != AF_UNIX) {
@@ -135,7 +128,7 @@ class Dial::Impl : public std::enable_shared_from_this<Dial::Impl> {
     DialOutcome outcome;
     outcome.fd = fd_;
     fd_ = -1;
-    outcome.local = name_of_socket(outcome.fd);
+    outcome.local = Address::local_of(outcome.fd);
     outcome.peer = addresses_[next_ - 1];
     finish(std::move(outcome));
   }

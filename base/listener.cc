@@ -26,13 +26,6 @@ constexpr int accepts_per_wake_max = 16;  // more at a time, and the relays star
 constexpr uint64_t retry_ms = 100;
 constexpr int64_t tell_again_ns = 5 * ns_per_s;
 
-Address local_name(int fd) {
-  sockaddr_storage raw{};
-  socklen_t length = sizeof(raw);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&raw), &length);
-  return {reinterpret_cast<sockaddr*>(&raw), length};
-}
-
 // True when a socket file is there and nobody listens on it.
 bool is_stale_socket(const Address& address) {
   struct stat info;
@@ -93,7 +86,7 @@ Result<std::unique_ptr<Listener>> Listener::create(Loop& loop, const Address& ad
     ::close(fd);
     return cannot_listen(address, error);
   }
-  const Address bound = address.family() == AF_UNIX ? address : local_name(fd);
+  const Address bound = address.family() == AF_UNIX ? address : Address::local_of(fd);
   return std::unique_ptr<Listener>(new Listener(loop, fd, bound));
 }
 
@@ -146,7 +139,7 @@ bool Listener::accept_one() {
       ::accept4(fd_, reinterpret_cast<sockaddr*>(&raw), &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
     on_accept_({fd, Address(reinterpret_cast<sockaddr*>(&raw), length),
-                wildcard_ ? local_name(fd) : address_});
+                wildcard_ ? Address::local_of(fd) : address_});
     return true;
   }
   if (errno == ECONNABORTED || errno == EINTR) return true;  // that client gave up: the next one

@@ -86,7 +86,6 @@ class Stream {
   // FIN, behind the pending bytes.
   void shutdown();
   // True once FIN was handed to the kernel.
-  bool is_shut_down() const { return shut_down_; }
 
   // Closes at once; what is pending is lost, what the kernel has accepted is still delivered.
   // on_closed follows if the stream was open.

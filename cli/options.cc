@@ -140,15 +140,6 @@ Option& Options::duration(std::string_view names, std::string_view help, int64_t
   });
 }
 
-Option& Options::size(std::string_view names, std::string_view help, uint64_t* to_bytes) {
-  return custom(names, "SIZE", help, [to_bytes](std::string_view value) -> Result<void> {
-    const auto bytes = parse_size(value);
-    if (!bytes) return bytes.error();
-    *to_bytes = *bytes;
-    return {};
-  });
-}
-
 Option& Options::choice(std::string_view names, std::string_view help,
                         const std::vector<std::string>& choices, std::string* to) {
   const std::string all = joined(choices);
@@ -188,7 +179,8 @@ void Options::add_common() {
   choice("--color", "colours: by default on a terminal only, and never with NO_COLOR",
          {"auto", "always", "never"}, &color_);
   for (const auto& [names, help, level] :
-       {std::tuple{"-v,--verbose", "say more on stderr", 1},
+       {std::tuple{"-v,--verbose",
+                   "say more on stderr (record: each connection, opened and closed)", 1},
         std::tuple{"-q,--quiet", "say nothing on stderr but errors", -1}}) {
     add(names, "", help, [this, to = level](std::string_view) -> Result<void> {
       verbosity_ = to;

@@ -76,7 +76,6 @@ class Options {
   Option& texts(std::string_view names, std::string_view metavar, std::string_view help,
                 std::vector<std::string>* to);  // may be given several times
   Option& duration(std::string_view names, std::string_view help, int64_t* to_ns);
-  Option& size(std::string_view names, std::string_view help, uint64_t* to_bytes);
   template <typename Integer>
   Option& integer(std::string_view names, std::string_view help, Integer* to, int64_t least = 0,
                   int64_t most = largest<Integer>());

@@ -35,23 +35,7 @@ constexpr Unit duration_units[] = {
     {"h", 3600.0 * ns_per_s},
 };
 
-constexpr double kib = 1024.0;
-constexpr Unit size_units[] = {
-    {"", 1},
-    {"B", 1},
-    {"K", kib},
-    {"KiB", kib},
-    {"kB", 1e3},
-    {"KB", 1e3},
-    {"M", kib* kib},
-    {"MiB", kib* kib},
-    {"MB", 1e6},
-    {"G", kib* kib* kib},
-    {"GiB", kib* kib* kib},
-    {"GB", 1e9},
-};
-
-// Exact in a double, and far beyond what is meant by anybody (104 days; 8 PiB).
+// Exact in a double, and far beyond what is meant by anybody (104 days).
 constexpr double quantity_max = 9007199254740992.0;
 
 Error wrong(std::string_view text, std::string_view what) {
@@ -105,12 +89,6 @@ Result<int64_t> parse_duration(std::string_view text) {
   const double ns = read_quantity(text, duration_units);
   if (ns < 0 || ns > quantity_max) return wrong(text, "a duration (try 5s, 200ms or 1m)");
   return static_cast<int64_t>(std::llround(ns));
-}
-
-Result<uint64_t> parse_size(std::string_view text) {
-  const double bytes = read_quantity(text, size_units);
-  if (bytes < 0 || bytes > quantity_max) return wrong(text, "a size (try 64MiB or 10M)");
-  return static_cast<uint64_t>(std::llround(bytes));
 }
 
 Result<int64_t> parse_integer(std::string_view text, int64_t least, int64_t most) {

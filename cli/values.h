@@ -13,8 +13,6 @@ namespace wiretape {
 
 // "5s", "200ms", "1.5m", "10us", "2h"; a number alone is seconds. Nanoseconds, never negative.
 Result<int64_t> parse_duration(std::string_view text);
-// "4096", "64MiB", "64M" (both 1024 * 1024 each) or "64MB" (1000 * 1000 each). Bytes.
-Result<uint64_t> parse_size(std::string_view text);
 Result<int64_t> parse_integer(std::string_view text, int64_t least, int64_t most);
 // A decimal number.
 Result<double> parse_number(std::string_view text, double least, double most);

@@ -24,7 +24,7 @@ constexpr size_t record_bytes_max = (1 << 14) + 256;
 constexpr size_t handshake_head_bytes = 4;
 constexpr size_t scanned_bytes_max = 2 * client_hello_bytes_max;  // record heads are in there too
 constexpr unsigned handshake_record = 22, client_hello_message = 1;
-constexpr unsigned server_name_extension = 0, alpn_extension = 16, host_name_type = 0;
+constexpr unsigned server_name_extension = 0, host_name_type = 0;
 
 // Invariant: rest_ is a tail of the bytes it was made of.
 class Cursor {
@@ -108,14 +108,6 @@ void read_server_name(Cursor extension, ClientHello& hello) {
   }
 }
 
-void read_alpn(Cursor extension, ClientHello& hello) {
-  Cursor names = extension.vector(2);
-  while (!names.empty()) {
-    std::string name = names.text(1);
-    if (!name.empty()) hello.alpn.push_back(std::move(name));
-  }
-}
-
 void read_extensions(std::string_view body, ClientHello& hello) {
   Cursor cursor(body);
   cursor.take(2 + 32);  // version, random
@@ -127,7 +119,6 @@ void read_extensions(std::string_view body, ClientHello& hello) {
     const size_t type = extensions.number(2);
     const Cursor data = extensions.vector(2);
     if (type == server_name_extension) read_server_name(data, hello);
-    if (type == alpn_extension) read_alpn(data, hello);
   }
 }
 

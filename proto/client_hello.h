@@ -1,10 +1,9 @@
 // Tells from a connection's first bytes whether the client speaks TLS, and what it says in the
-// clear: the server's name (SNI, RFC 6066 section 3) and the protocols it offers (ALPN, RFC 7301).
+// clear: the server's name (SNI, RFC 6066 section 3).
 #pragma once
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "proto/event.h"
 
@@ -13,8 +12,7 @@ namespace wiretape {
 struct ClientHello {
   enum class State { incomplete, not_tls, found };
   State state = State::incomplete;
-  std::string server_name;        // empty: none was named
-  std::vector<std::string> alpn;  // "h2", "http/1.1", in the client's order
+  std::string server_name;  // empty: none was named
 };
 
 // A hello that is longer is found all the same, but not looked into.

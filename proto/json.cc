@@ -4,13 +4,14 @@
 // The hard part is not the commas but the strings. A request target is bytes off the wire: it may
 // hold control characters, half a character, or Latin-1. RFC 8259 (section 8.1) wants UTF-8, and
 // readers throw on anything else, so well-formed characters pass and every other byte becomes
-// U+FFFD. Well-formed is what table 3-7 of the Unicode standard says: no overlong forms, no
-// surrogates, nothing above U+10FFFF.
+// U+FFFD.
 #include "proto/json.h"
 
 #include <cassert>
 #include <cstdint>
 #include <utility>
+
+#include "proto/utf8.h"
 
 namespace wiretape {
 namespace {
@@ -19,34 +20,6 @@ constexpr std::string_view replacement = "\xEF\xBF\xBD";  // U+FFFD
 
 uint8_t byte_at(std::string_view text, size_t i) {
   return static_cast<uint8_t>(text[i]);
-}
-
-struct LeadByte {
-  size_t length;                // of the character; 0: no character starts so
-  uint8_t second_least = 0x80;  // what the second byte may be
-  uint8_t second_most = 0xBF;
-};
-
-LeadByte lead_byte(uint8_t byte) {
-  if (byte >= 0xC2 && byte <= 0xDF) return {2};
-  if (byte == 0xE0) return {3, 0xA0, 0xBF};
-  if (byte == 0xED) return {3, 0x80, 0x9F};
-  if (byte >= 0xE1 && byte <= 0xEF) return {3};
-  if (byte == 0xF0) return {4, 0x90, 0xBF};
-  if (byte >= 0xF1 && byte <= 0xF3) return {4};
-  if (byte == 0xF4) return {4, 0x80, 0x8F};
-  return {0};
-}
-
-// The length of the character of several bytes at the start of `text`; 0 when there is none.
-size_t character_length(std::string_view text) {
-  const LeadByte lead = lead_byte(byte_at(text, 0));
-  if (lead.length == 0 || text.size() < lead.length) return 0;
-  if (byte_at(text, 1) < lead.second_least || byte_at(text, 1) > lead.second_most) return 0;
-  for (size_t i = 2; i < lead.length; ++i) {
-    if ((byte_at(text, i) & 0xC0) != 0x80) return 0;
-  }
-  return lead.length;
 }
 
 void append_control(std::string& to, uint8_t byte) {
@@ -76,7 +49,7 @@ std::string json_string(std::string_view text) {
     const uint8_t byte = byte_at(text, 0);
     size_t taken = 1;
     if (byte >= 0x80) {
-      const size_t length = character_length(text);
+      const size_t length = utf8_length(text);
       quoted += length == 0 ? replacement : text.substr(0, length);
       if (length != 0) taken = length;
     } else if (byte < 0x20 || byte == 0x7F) {

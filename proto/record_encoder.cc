@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "proto/tape_format.h"
+#include "proto/utf8.h"
 #include "proto/wire.h"
 
 namespace wiretape {
@@ -47,26 +48,6 @@ uint64_t number_of(Direction d) {
 }
 uint64_t unsigned_of(int64_t time_ns) {
   return static_cast<uint64_t>(time_ns);
-}
-
-bool is_continuation(char c) {
-  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
-}
-
-// The length of the UTF-8 sequence that `text` begins with; 0 when it begins with none.
-size_t utf8_length(std::string_view text) {
-  auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-  if (first < 0xC2 || first > 0xF4 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if (!is_continuation(text[i])) return 0;
-  }
-  bool overlong = (first == 0xE0 && byte(1) < 0xA0) || (first == 0xF0 && byte(1) < 0x90);
-  bool surrogate = first == 0xED && byte(1) > 0x9F;
-  bool beyond = first == 0xF4 && byte(1) > 0x8F;
-  return overlong || surrogate || beyond ? 0 : length;
 }
 
 std::string utf8_of(std::string_view text) {

@@ -56,7 +56,6 @@ class TapeReader::Impl {
   bool next_record();
   void end_block();
   TapeEnd how_it_ended() const;
-  bool being_written() const;
 
   std::string path_;
   FrameReader frames_;
@@ -324,11 +323,10 @@ void TapeReader::Impl::on_frame(const EndOfFrames& end) {
 
 TapeEnd TapeReader::Impl::how_it_ended() const {
   if (trailer_seen_) return TapeEnd::whole;
-  return being_written() ? TapeEnd::being_written : TapeEnd::torn;
+  return is_being_written(frames_.input().fd()) ? TapeEnd::being_written : TapeEnd::torn;
 }
 
-bool TapeReader::Impl::being_written() const {
-  int fd = frames_.input().fd();
+bool is_being_written(int fd) {
   struct stat info = {};
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) return false;
   if (flock(fd, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;

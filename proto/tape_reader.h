@@ -66,6 +66,10 @@ class TapeReader {
   std::unique_ptr<Impl> impl_;
 };
 
+// True when a writer holds the lock of the tape that `fd` is open on; it does until it has
+// finished.
+bool is_being_written(int fd);
+
 // Where a block stands in the file.
 struct BlockPlace {
   uint64_t file_offset = 0;  // of its head

@@ -11,7 +11,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,13 +42,6 @@ bool can_open_again(int fd) {
   if (S_ISDIR(info.st_mode)) return true;  // the reader has the words for it
   return S_ISREG(info.st_mode) && lseek(fd, 0, SEEK_CUR) == 0 &&
          access(path_of(fd).c_str(), R_OK) == 0;
-}
-
-// A writer holds the lock of its tape until it has finished it.
-bool is_being_written(int fd) {
-  if (flock(fd, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
-  flock(fd, LOCK_UN);
-  return false;
 }
 
 int nameless_file(const std::string& folder) {

@@ -31,21 +31,6 @@ TEST(Durations, EverythingElseIsRefusedWithAWayOut) {
   EXPECT_EQ(parse_duration("5x").error().message, "\"5x\" is not a duration (try 5s, 200ms or 1m)");
 }
 
-TEST(Sizes, BinaryUnitsArePowersOf1024AndDecimalOnesOf1000) {
-  EXPECT_EQ(*parse_size("4096"), 4096u);
-  EXPECT_EQ(*parse_size("64MiB"), 64u << 20);
-  EXPECT_EQ(*parse_size("10M"), 10u << 20);
-  EXPECT_EQ(*parse_size("10MB"), 10'000'000u);
-  EXPECT_EQ(*parse_size("1.5K"), 1536u);
-  EXPECT_EQ(*parse_size("2G"), uint64_t{2} << 30);
-}
-
-TEST(Sizes, EverythingElseIsRefused) {
-  for (const char* text : {"", "M", "-1", "10X", "1 M", "9999999999G"}) {
-    EXPECT_FALSE(parse_size(text).ok()) << text;
-  }
-}
-
 TEST(Integers, AreBoundedAndWhole) {
   EXPECT_EQ(*parse_integer("-1", -7, 19), -1);
   EXPECT_EQ(*parse_integer("19", -7, 19), 19);
