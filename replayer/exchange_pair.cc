@@ -76,7 +76,7 @@ void ExchangePair::replayed(const Exchange& exchange) {
 void ExchangePair::replayed_not(const std::string& reason, bool sent) {
   assert(!answer(Side::replayed).known);
   answer(Side::replayed).known = true;
-  failure_ = reason;
+  failure_ = reason.empty() ? "no_answer" : reason;
   sent_ = sent;
   drop_bodies();
 }

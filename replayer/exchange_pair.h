@@ -31,7 +31,7 @@ class ExchangePair {
   // A side's outcome, once each.
   void recorded(const Exchange& exchange);
   void replayed(const Exchange& exchange);
-  // `sent`: the request was, but not answered.
+  // `sent`: the request was, but not answered. No reason is "no_answer".
   void replayed_not(const std::string& reason, bool sent);
 
   bool is_known(Side side) const { return answer(side).known; }

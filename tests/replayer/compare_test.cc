@@ -183,6 +183,16 @@ TEST(Compare, WhatComesTooLateIsNotCounted) {
   EXPECT_EQ(compare.pending(), 0U);
 }
 
+TEST(Compare, AnAnswerThatEndsWithoutAReasonIsAnError) {
+  Compare compare{CompareOptions{}};
+  Exchange exchange;
+  exchange.has_request = exchange.has_response = exchange.response.complete = true;
+  compare.recorded_exchange(1, 0, exchange);
+  compare.exchange_failed(1, 0, "");
+  EXPECT_EQ(compare.verdicts().error_reasons.at("no_answer"), 1U);
+  EXPECT_EQ(compare.verdicts().different, 0U);
+}
+
 TEST(Compare, NothingIsHeldWhenSwitchedOff) {
   CompareOptions options;
   options.enabled = false;
