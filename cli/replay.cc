@@ -38,6 +38,7 @@ struct ReplayFlags {
   std::string fail_on = "diff";
   bool no_compare = false;
   bool dry_run = false;
+  std::string pace = "recorded";
 };
 
 Result<void> set_speed(std::string_view text, ReplayOptions& run) {
@@ -156,6 +157,10 @@ void describe(Options& options, ReplayFlags* flags) {
       .required();
   options.custom("--speed", "N|max", "how much faster than recorded (1)",
                  [&run](std::string_view text) { return set_speed(text, run); });
+  options.choice("--pace",
+                 "what a send follows: the recorded clock, or the answer before it and the think "
+                 "time: recorded or think (recorded)",
+                 {"recorded", "think"}, &flags->pace);
   options.duration("--from", "leave out what begins earlier on the tape (0s)",
                    &run.stretch.from_ns);
   options.duration("--to", "leave out what begins then or later on the tape (its end)",
@@ -174,8 +179,7 @@ void describe(Options& options, ReplayFlags* flags) {
   describe_comparing(options, flags);
   options.mistaken("--upstream", "--target");
   options.mistaken("-t", "--target");
-  options.not_built(
-      {"--pace", "--clones", "--filter", "--rewrite", "--lateness-max", "--junit", "--html"});
+  options.not_built({"--clones", "--filter", "--rewrite", "--lateness-max", "--junit", "--html"});
 }
 
 // Whether both names lead to one file that is there, by whatever path or link.
@@ -342,6 +346,7 @@ int replay_main(const Arguments& arguments) {
   describe(options, &flags);
   if (const auto status = options.parse(arguments)) return *status;
   flags.run.compare.enabled = !flags.no_compare;
+  flags.run.pace = flags.pace == "think" ? Pace::think : Pace::recorded;
   if (const std::string what = contradiction(flags); !what.empty()) return options.refuse(what);
   if (const std::string what = obstacle_to_json(flags.json); !what.empty()) {
     fail("cannot write {}: {}", flags.json, what);

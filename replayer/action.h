@@ -30,7 +30,8 @@ struct Action {
   ConnectionId connection = 0;
   int64_t time_ns = 0;  // when it happened, on the tape's clock
   // What it followed: when the last response before it was complete, or the server's turn over, or
-  // the connection opened. The difference is the client's think time.
+  // the connection opened. The difference is the client's think time. For an opening it is the
+  // client's last completion (clients.h) before; -1: there was none.
   int64_t after_ns = 0;
   Gate gate;
   bool begins_unit = false;  // the first bytes of a request or a turn, or the end: the gate counts
@@ -43,6 +44,8 @@ struct Action {
   uint64_t requests = 0;       // HTTP requests that begin in `bytes`
   uint64_t turns = 0;          // 1: an opaque turn begins
   uint64_t closed_before = 0;  // open: connections that had ended before
+  uint64_t client_done = 0;    // open: what its client had completed before
+  uint32_t client = 0;         // open: its number
   std::string reason;          // abandon: why the rest can't be sent
   std::vector<std::byte> bytes;
 

@@ -8,6 +8,9 @@
 //          B------B
 //              C---C
 //
+// With think time, a connection waits for its own client, too: for as many answers and ends as the
+// client had had before it opened this one.
+//
 // The limit on open connections is the other reason to wait. Who was read first opens first, so a
 // connection is never passed by a later one, and ends never wait for opens: no two can wait for
 // each other.
@@ -21,13 +24,11 @@ Admission::Admission(Order order, size_t open_max) : order_(order), open_max_(op
   assert(open_max_ > 0);
 }
 
-void Admission::add(ConnectionId id, uint64_t ended_before) {
-  waiting_.push_back({id, ended_before});
-}
-
 bool Admission::may_admit() const {
   if (waiting_.empty() || open_ >= open_max_) return false;
-  return order_ == Order::by_due_time || ended_ >= waiting_.front().ended_before;
+  const Waiting& next = waiting_.front();
+  if (order_ != Order::by_due_time && ended_ < next.ended_before) return false;
+  return order_ != Order::by_clients || clients_.count(next.client) >= next.client_done;
 }
 
 std::optional<ConnectionId> Admission::admit() {

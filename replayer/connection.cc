@@ -333,7 +333,7 @@ void Connection::sent() {
   const Cause cause = blame_.judge(send_due_ns_, lateness_ns, send_paced_);
   run_.tally.add_lateness(lateness_ns, cause);
   link_->wire->sent({send_bytes_, send_due_ns_, now_ns, cause});
-  ledger_.accepted(now_ns, cause);
+  ledger_.accepted(progress_ns_, cause);  // before the call: the answer may overtake its return
   last_accepted_ns_ = now_ns;
 }
 

@@ -142,6 +142,9 @@ void Excerpt::pass(Part& part, Action action) {
   if (action.kind == Action::Kind::open) {
     action.closed_before = closed_;
     listener_.recorded_opened(action.connection, part.tape_part);
+    action.client_done = clients_.count(action.client);
+    action.after_ns = clients_.last_ns(action.client);
+    part.client = action.client;
     part.opened = true;
     ++open_parts_;
   } else if (part.abandon) {
@@ -151,6 +154,7 @@ void Excerpt::pass(Part& part, Action action) {
     part.ended = true;
     --open_parts_;
     ++closed_;
+    clients_.completed(part.client, action.time_ns);
   }
   out_.push_back(std::move(action));
 }
@@ -210,7 +214,10 @@ void Excerpt::recorded_exchange(ConnectionId id, uint64_t request, const Exchang
   if (now_ns() >= stretch_.to_ns) close_idle();  // before this answer counts
   listener_.recorded_exchange(id, request - part.before, exchange);
   ++part.answered;
-  if (exchange.has_response && exchange.response.complete) ++part.completed;
+  if (exchange.has_response && exchange.response.complete) {
+    ++part.completed;
+    clients_.completed(part.client, now_ns());
+  }
   const bool last = beyond_ && part.answered == part.inside && part.turns == 0;
   if (last && part.opened) close(id, part, now_ns(), {part.completed, 0, 0});
 }

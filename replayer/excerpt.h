@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "replayer/clients.h"
 #include "replayer/recorded_connection.h"
 #include "replayer/schedule.h"
 
@@ -50,6 +51,7 @@ class Excerpt final : private RecordedListener {
     std::optional<Action> open;  // until its first action that belongs
     std::optional<Action> abandon;
     uint32_t tape_part = 0;
+    uint32_t client = 0;
     bool opened = false;    // its open action is out
     bool ended = false;     // its last one is, too
     uint64_t before = 0;    // requests begun before the excerpt
@@ -98,6 +100,7 @@ class Excerpt final : private RecordedListener {
   std::map<ConnectionId, Part> parts_;
   uint64_t open_parts_ = 0;
   uint64_t closed_ = 0;
+  Clients clients_;      // what they completed in it
   bool beyond_ = false;  // the tape was read up to the end of the stretch
   bool over_ = false;
   uint64_t turns_begun_before_ = 0;

@@ -32,9 +32,11 @@ RecordedConnection::RecordedConnection(ConnectionId id, RecordedListener& listen
       conversation_(id, *this),
       rewriter_(std::move(rewriter)) {}
 
-void RecordedConnection::opened(int64_t time_ns, uint64_t closed_before) {
+void RecordedConnection::opened(int64_t time_ns, uint64_t closed_before, uint32_t client) {
   answered_ns_ = time_ns;
-  add(Action::Kind::open, time_ns).closed_before = closed_before;
+  Action& action = add(Action::Kind::open, time_ns);
+  action.closed_before = closed_before;
+  action.client = client;
 }
 
 void RecordedConnection::chunk(int64_t time_ns, const Chunk& chunk) {

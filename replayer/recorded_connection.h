@@ -46,7 +46,7 @@ class RecordedConnection final : private ConversationListener {
   RecordedConnection(ConnectionId id, RecordedListener& listener, std::deque<Action>& out,
                      std::unique_ptr<Rewriter> rewriter = nullptr);
 
-  void opened(int64_t time_ns, uint64_t closed_before);
+  void opened(int64_t time_ns, uint64_t closed_before, uint32_t client);
   void chunk(int64_t time_ns, const Chunk& chunk);
   void gap(int64_t time_ns, const Gap& gap);
   void half_closed(int64_t time_ns, Direction direction);

@@ -33,8 +33,9 @@ struct ReplayOptions {
   std::string tape;  // "-" is standard input
   Endpoint target;
   Speed speed = Speed::times(1);
-  std::string speed_text = "1";               // as the user wrote it
-  Stretch stretch;                            // of the tape, from its first record
+  std::string speed_text = "1";  // as the user wrote it
+  Stretch stretch;               // of the tape, from its first record
+  Pace pace = Pace::recorded;
   bool precise = false;                       // spin before due times instead of sleeping
   size_t connections_max = 0;                 // open at a time; 0: as many as descriptors allow
   uint64_t loops = 1;                         // how often the tape is gone through

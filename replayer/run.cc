@@ -38,6 +38,7 @@ constexpr int64_t read_ahead_ns_max = 2 * ns_per_s;
 constexpr int64_t read_ahead_ns_min = 500 * ns_per_ms;
 constexpr int64_t send_is_near_ns = ns_per_ms;
 constexpr uint64_t read_ahead_bytes_max = 64 * 1024 * 1024;
+constexpr uint64_t read_ahead_bytes_min = 4 * 1024 * 1024;
 constexpr uint64_t connection_bytes = 2048;  // of one that waits to open, its answers included
 constexpr uint64_t answer_bytes = 512;       // of a recorded answer that waits for the target's
 constexpr int records_per_slice_max = 256;
@@ -53,6 +54,11 @@ size_t open_max(const ReplayOptions& options) {
   return options.connections_max > 0 ? std::min(options.connections_max, most) : most;
 }
 
+Admission::Order order_of(const ReplayOptions& options) {
+  if (options.pace == Pace::think) return Admission::Order::by_clients;
+  return options.speed.is_max() ? Admission::Order::by_ends : Admission::Order::by_due_time;
+}
+
 }  // namespace
 
 Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& target,
@@ -64,8 +70,7 @@ Run::Run(const ReplayOptions& options, Loop& loop, TapeSource& tape, Target& tar
       run_tape_(run_tape),
       compare_(options.compare),
       excerpt_(compare_, options.stretch, rules_of(options.rewrite, options.target)),
-      admission_(options.speed.is_max() ? Admission::Order::by_ends : Admission::Order::by_due_time,
-                 open_max(options)) {}
+      admission_(order_of(options), open_max(options)) {}
 
 Run::~Run() {
   loop_.before_wait(nullptr);
@@ -104,8 +109,13 @@ Result<void> Run::load() {
   const int64_t origin_ns = stretch.from_ns > 0 ? stretch.from_ns : first_ns;
   end_ns_ = monotonic_ns() + head_start_ns;
   pacer_.emplace(options_.speed, origin_ns, end_ns_);
-  context_.emplace(
-      RunContext{*pacer_, compare_, tally_, options_.timeout_ns, monotonic_ns, {}, {}, 0, {}});
+  context_.emplace(RunContext{
+      *pacer_, compare_, tally_, options_.timeout_ns, monotonic_ns, options_.pace, {}, 0, {}});
+  if (options_.pace == Pace::think) {
+    context_->on_settled = [this](ConnectionId id) {
+      admission_.completed(slots_.at(id).client, monotonic_ns());
+    };
+  }
   return {};
 }
 
@@ -152,9 +162,14 @@ void Run::wake_due() {
   }
 }
 
+// Whether the tape's times tell how far ahead to read.
+bool Run::follows_clock() const {
+  return !options_.speed.is_max() && options_.pace == Pace::recorded;
+}
+
 bool Run::wants_records() {
   if (tape_ended_ || (read_ahead_bytes() >= read_ahead_bytes_max && !is_stuck())) return false;
-  if (options_.speed.is_max() || signals_ > 0) return true;
+  if (!follows_clock() || signals_ > 0) return true;
   return pacer_->due_ns(excerpt_.schedule().time_ns()) < monotonic_ns() + read_ahead_ns_max;
 }
 
@@ -178,6 +193,7 @@ bool Run::may_read_now() {
   const int64_t now_ns = monotonic_ns();
   if (options_.speed.is_max() || signals_ > 0 || !next_ns || *next_ns > now_ns + send_is_near_ns)
     return true;
+  if (!follows_clock()) return context_->queued_bytes < read_ahead_bytes_min;
   return pacer_->due_ns(excerpt_.schedule().time_ns()) < now_ns + read_ahead_ns_min;
 }
 
@@ -226,7 +242,9 @@ void Run::open_slot(const Action& action) {
   slot.connection->on_finished([this, id] { finished(id); });
   slot.held = true;
   if (signals_ > 0) return slot.connection->stop_sending(stopped);
-  admission_.add(id, action.closed_before);
+  slot.client = action.client;
+  slot.think_ns = action.time_ns - action.after_ns;
+  admission_.add({id, action.closed_before, action.client, action.client_done});
   admit();
 }
 
@@ -242,8 +260,12 @@ void Run::admit() {
   while (const auto id = admission_.admit()) {
     Slot& slot = slots_.at(*id);
     slot.held = false;
-    if (slot.connection->has_actions() && !options_.speed.is_max()) {
+    if (slot.connection->has_actions() && follows_clock()) {
       slot.connection->limit_lifted();  // nothing else holds it at a recorded pace
+    }
+    const int64_t completed_ns = admission_.clients().last_ns(slot.client);
+    if (options_.pace == Pace::think && completed_ns >= 0) {
+      slot.connection->open_at(completed_ns + options_.speed.scale(slot.think_ns));
     }
     slot.connection->run();
   }
@@ -251,7 +273,9 @@ void Run::admit() {
 
 void Run::finished(ConnectionId id) {
   finished_.push_back(id);
-  if (!slots_.at(id).held) admission_.ended();
+  const Slot& slot = slots_.at(id);
+  if (!slot.held) admission_.ended();
+  admission_.completed(slot.client, monotonic_ns());
   end_ns_ = std::max(end_ns_, monotonic_ns());
 }
 

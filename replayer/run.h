@@ -44,7 +44,9 @@ class Run {
  private:
   struct Slot {
     std::unique_ptr<Connection> connection;
-    bool held = false;  // may not open yet
+    bool held = false;     // may not open yet
+    uint32_t client = 0;   // its number
+    int64_t think_ns = 0;  // recorded, from the client's last completion to the opening
   };
   Result<void> load();
   void tick();
@@ -59,6 +61,7 @@ class Run {
   std::unique_ptr<Wire> make_wire(ConnectionId id, WireListener& listener);
   void admit();
   bool is_stuck();
+  bool follows_clock() const;
   uint64_t read_ahead_bytes() const;
   void sleep_until(int64_t at_ns);
   void woke();

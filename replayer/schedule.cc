@@ -81,10 +81,16 @@ void Schedule::on(int64_t time_ns, const Opened& opened) {
   auto rewriter = rules_.empty() ? nullptr : std::make_unique<Rewriter>(rules_, rewritten_);
   auto connection =
       std::make_unique<RecordedConnection>(id, listener_, actions_, std::move(rewriter));
-  connection->opened(time_ns, closed_);
+  connection->opened(time_ns, closed_, number_of(opened.client));
   [[maybe_unused]] const bool is_new =
       open_.emplace(opened.connection, std::move(connection)).second;
   assert(is_new);
+}
+
+// A client has one address and a new port for each of its connections.
+uint32_t Schedule::number_of(const std::string& client) {
+  const std::string host = client.substr(0, client.rfind(':'));
+  return clients_.emplace(host, static_cast<uint32_t>(clients_.size())).first->second;
 }
 
 // What a recorder writes needs one lap a part, or a few where connections came at the same moment.

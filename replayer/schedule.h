@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "proto/tape_reader.h"
@@ -69,6 +70,7 @@ class Schedule {
   void on(int64_t, const Other&) {}  // nothing to do for a replay
 
   void close_all();
+  uint32_t number_of(const std::string& client);
   ConnectionId fresh_id(ConnectionId recorded);
   RecordedConnection* find(ConnectionId recorded);
 
@@ -84,6 +86,7 @@ class Schedule {
   int64_t wall_start_ns_ = 0;
   int64_t header_ns_ = 0;  // wall_start_ns_ on the one clock
   int64_t last_ns_ = 0;
+  std::unordered_map<std::string, uint32_t> clients_;  // by address without port, numbered
   uint64_t lap_ = 0;  // ids grow with each connection of a lap; when one doesn't, the next begins
   ConnectionId greatest_of_lap_ = 0;
   uint64_t closed_ = 0;

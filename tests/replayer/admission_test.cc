@@ -11,8 +11,8 @@ constexpr size_t many = 1'000'000;
 
 TEST(Admission, ByDueTimeNobodyWaits) {
   Admission admission(Order::by_due_time, many);
-  admission.add(1, 0);
-  admission.add(2, 1);
+  admission.add({1, 0});
+  admission.add({2, 1});
   EXPECT_EQ(admission.admit(), 1U);
   EXPECT_EQ(admission.admit(), 2U);
   EXPECT_EQ(admission.admit(), std::nullopt);
@@ -20,8 +20,8 @@ TEST(Admission, ByDueTimeNobodyWaits) {
 
 TEST(Admission, ByEndsAConnectionWaitsForAsManyEndsAsOnTheTape) {
   Admission admission(Order::by_ends, many);
-  for (const auto& [id, before] : {std::pair{1, 0}, {2, 0}, {3, 1}, {4, 1}, {5, 2}}) {
-    admission.add(id, before);
+  for (const auto& [id, before] : {std::pair{1UL, 0UL}, {2, 0}, {3, 1}, {4, 1}, {5, 2}}) {
+    admission.add({id, before});
   }
   EXPECT_EQ(admission.admit(), 1U);
   EXPECT_EQ(admission.admit(), 2U);
@@ -36,7 +36,7 @@ TEST(Admission, ByEndsAConnectionWaitsForAsManyEndsAsOnTheTape) {
 
 TEST(Admission, TheLimitHoldsWhoeverComesNext) {
   Admission admission(Order::by_due_time, 2);
-  for (ConnectionId id = 1; id <= 4; ++id) admission.add(id, 0);
+  for (ConnectionId id = 1; id <= 4; ++id) admission.add({id, 0});
   EXPECT_EQ(admission.admit(), 1U);
   EXPECT_EQ(admission.admit(), 2U);
   EXPECT_EQ(admission.admit(), std::nullopt);
