@@ -53,6 +53,10 @@ class Conversation final : private ExchangeObserver {
   uint64_t opaque_length(Direction d) const;
   Bytes opaque_part(Direction d, Bytes last_chunk) const;
   bool is_tls() const { return tls_; }
+  // The client has begun with what may become a TLS hello: until more comes, nobody can tell.
+  bool is_undecided() const {
+    return length(Direction::client_to_server) > 0 && tracker_.protocol() == Protocol::unknown;
+  }
   bool upgraded() const { return upgraded_; }  // opaque by 101 or CONNECT
 
   // Offsets at which the last client_to_server chunk began requests.

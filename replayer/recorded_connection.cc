@@ -61,6 +61,7 @@ void RecordedConnection::gap(int64_t time_ns, const Gap& gap) {
 void RecordedConnection::missing(int64_t time_ns, Direction direction, uint64_t length,
                                  const char* reason) {
   conversation_.gap(direction, time_ns, length);
+  decide(time_ns);
   if (direction == Direction::client_to_server) {
     abandon(time_ns, reason, 1);
   } else {
@@ -72,11 +73,24 @@ void RecordedConnection::client_chunk(int64_t time_ns, Bytes bytes) {
   const uint64_t begin = conversation_.length(Direction::client_to_server);
   const uint64_t responses = conversation_.responses();
   conversation_.chunk(Direction::client_to_server, time_ns, bytes);
-  if (conversation_.is_tls()) abandon(time_ns, "tls", 0);
+  if (conversation_.is_undecided()) {
+    undecided_.insert(undecided_.end(), bytes.begin(), bytes.end());
+    return;
+  }
+  decide(time_ns);
   const Bytes opaque = conversation_.opaque_part(Direction::client_to_server, bytes);
   const Bytes requests = bytes.first(bytes.size() - opaque.size());
   if (!requests.empty()) send_requests(time_ns, begin, requests, responses);
   if (!opaque.empty()) send_turn(time_ns, opaque);
+}
+
+// What the first bytes were, if they had to wait for more: TLS, which can't be sent again, or
+// something else that began like it.
+void RecordedConnection::decide(int64_t time_ns) {
+  if (conversation_.is_undecided()) return;
+  const std::vector<std::byte> waited = std::exchange(undecided_, {});
+  if (conversation_.is_tls() && !abandoned_) abandon(time_ns, "tls", 0);
+  if (!waited.empty()) send_turn(time_ns, waited);  // no method begins so: it is not HTTP
 }
 
 void RecordedConnection::send_requests(int64_t time_ns, uint64_t begin, Bytes bytes,
@@ -112,6 +126,7 @@ void RecordedConnection::send_turn(int64_t time_ns, Bytes bytes) {
 void RecordedConnection::server_chunk(int64_t time_ns, Bytes bytes) {
   const uint64_t responses = conversation_.responses();
   conversation_.chunk(Direction::server_to_client, time_ns, bytes);
+  decide(time_ns);
   if (conversation_.responses() > responses) answered_ns_ = time_ns;
   const Bytes opaque = conversation_.opaque_part(Direction::server_to_client, bytes);
   if (opaque.empty()) return;
@@ -130,6 +145,7 @@ void RecordedConnection::server_chunk(int64_t time_ns, Bytes bytes) {
 
 void RecordedConnection::half_closed(int64_t time_ns, Direction direction) {
   conversation_.half_closed(direction, time_ns);
+  decide(time_ns);
   if (direction == Direction::server_to_client) {
     server_ended_ = true;
     answered_ns_ = time_ns;  // it may have been what ended a response
@@ -145,6 +161,8 @@ void RecordedConnection::half_closed(int64_t time_ns, Direction direction) {
 
 void RecordedConnection::closed(int64_t time_ns, CloseHow how, ClosedBy by) {
   flush_rewriter(time_ns);
+  conversation_.half_closed(Direction::client_to_server, time_ns);  // no more of it can come
+  decide(time_ns);
   const bool reset = how == CloseHow::rst && by == ClosedBy::client;
   Action& action = add(reset ? Action::Kind::reset : Action::Kind::close, time_ns);
   action.begins_unit = true;

@@ -60,6 +60,7 @@ class RecordedConnection final : private ConversationListener {
   void on_response_body(uint64_t request, Bytes body) override;
   void tell_server_turn();
   void client_chunk(int64_t time_ns, Bytes bytes);
+  void decide(int64_t time_ns);
   void server_chunk(int64_t time_ns, Bytes bytes);
   // `begin` is the offset of the bytes in the client's stream.
   void send_requests(int64_t time_ns, uint64_t begin, Bytes bytes, uint64_t responses);
@@ -79,6 +80,7 @@ class RecordedConnection final : private ConversationListener {
   std::deque<Action>& out_;
   Conversation conversation_;
   std::unique_ptr<Rewriter> rewriter_;  // null: nothing is rewritten
+  std::vector<std::byte> undecided_;    // the client's first bytes, while they may become TLS
   bool abandoned_ = false;
   bool server_ended_ = false;
   bool told_to_continue_ = false;   // the request under way was, and nothing of it came since

@@ -155,21 +155,6 @@ std::string times_text(const Tally& tally) {
   return text;
 }
 
-std::string damage_text(const RunReport& report) {
-  std::string text;
-  if (report.damages > 0) {
-    text += fmt::format("the tape is damaged in {}, {} lost (see wiretape verify {})\n",
-                        counted(report.damages, "place"), counted(report.blocks_lost, "block"),
-                        report.tape);
-  }
-  if (report.torn) text += "the tape was not closed: its end may be missing\n";
-  if (report.connections_not_recorded > 0) {
-    text +=
-        fmt::format("not recorded: {}\n", counted(report.connections_not_recorded, "connection"));
-  }
-  return text;
-}
-
 void percentiles_json(JsonWriter& json, std::string_view key, const Histogram& histogram) {
   const Percentiles p = histogram.percentiles();
   json.key(key).begin_object().field("p50", p.p50).field("p90", p.p90).field("p99", p.p99);
@@ -260,7 +245,7 @@ bool left_unsent(const RunReport& report) {
 std::string summary_of(const RunReport& report) {
   return fmt::format("replayed {} to {} at speed {}\n", report.tape, report.target, report.speed) +
          verdict_text(report) + differences_text(report) + sent_text(report) +
-         status_text(report.verdicts.status) + times_text(report.tally) + damage_text(report);
+         status_text(report.verdicts.status) + times_text(report.tally);
 }
 
 std::string json_of(const RunReport& report) {

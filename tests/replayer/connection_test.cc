@@ -464,5 +464,27 @@ TEST(ReplayThink, ThinkTimeIsKeptAfterEachTurn) {
   EXPECT_EQ(run.wire(1).arrivals[2].at_ns, 110 * ms);
 }
 
+TEST(ReplayErrors, RelayedTlsIsNotSentEvenWhenItsHelloCameInPieces) {
+  const std::string hello("\x16\x03\x01\x00\x40\x01\x00\x00\x3c\x03", 10);
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, hello).client(1 * ms, 1, std::string(10, 'h'));
+  tape.server(2 * ms, 1, "\x16\x03\x03").closed(3 * ms, 1);
+  tape.open(4 * ms, 2).client(4 * ms, 2, hello).closed(5 * ms, 2);
+  Simulation run([](ScriptedWire&) {});
+  run.play(tape);
+  EXPECT_EQ(run.tally().not_sent.at("tls"), 2U);
+  EXPECT_EQ(run.verdicts().errors, 0U);
+  EXPECT_EQ(run.wire(1).received, "");
+  EXPECT_EQ(run.wire(2).received, "");
+}
+
+TEST(Connection, ABrokenConnectionIsLetGoAtOnce) {
+  TapeByHand tape;
+  tape.open(0, 1).client(1 * ms, 1, request(0)).closed(60'000 * ms, 1);
+  Simulation run([](ScriptedWire& wire) { wire.reset_by_target(5 * ms); });
+  run.play(tape);
+  EXPECT_EQ(run.wire(1).let_go_at, 6 * ms);
+}
+
 }  // namespace
 }  // namespace wiretape
