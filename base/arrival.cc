@@ -21,8 +21,9 @@ namespace {
 constexpr int64_t delay_ns_max = 60 * ns_per_s;  // more is a wall clock that was set
 
 int64_t monotonic_of(int64_t wall_stamp_ns) {
-  const int64_t now_ns = monotonic_ns();
+  // In this order: whoever is interrupted in between tells a later moment, never one too early.
   const int64_t delay_ns = wall_ns() - wall_stamp_ns;
+  const int64_t now_ns = monotonic_ns();
   return delay_ns < 0 || delay_ns > delay_ns_max ? now_ns : now_ns - delay_ns;
 }
 

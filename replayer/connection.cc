@@ -161,27 +161,9 @@ bool Connection::cannot_follow(const Action& action) const {
 // ---------------------------------------------------------------------------------- gates
 
 Connection::Next Connection::pass_gate(const Action& action) {
-  Next next = Next::go;
-  const int64_t now_ns = run_.now_ns();
-  int64_t opened_ns = link_->last_received_ns;
-  if (action.after_continue) {
-    next = pass_continue();
-  } else if (action.begins_unit && !link_->target_ended) {
-    const int64_t due = run_.pace == Pace::think ? 0 : due_ns(action);
-    // Where no request is under way there is nothing to wait for, whatever the tape counted.
-    if (responses() < action.gate.responses && ledger_.done() < ledger_.next()) {
-      next = wait_for_target(due, INT64_MAX);
-    } else {
-      const auto state = link_->turns.check(action, seen(), due, now_ns);
-      if (state == TurnGate::State::closed) {
-        next = wait_for_target(due, link_->turns.quiet_at_ns(action, seen()));
-      }
-      if (state == TurnGate::State::open_by_quiet) {
-        ++run_.tally.gates_by_quiet;
-        opened_ns = now_ns;
-      }
-    }
-  }
+  const Next next = action.after_continue                        ? wait_for_continue()
+                    : action.begins_unit && !link_->target_ended ? wait_for_answers(action)
+                                                                 : Next::go;
   if (next != Next::go) {
     gate_held_ = link_ != nullptr;
     return next;
@@ -194,13 +176,29 @@ Connection::Next Connection::pass_gate(const Action& action) {
     ledger_.turn_answered(link_->last_received_ns);
   }
   gate_passed_ = true;
-  if (gate_held_) blame_.held_by_target(action.after_continue ? now_ns : opened_ns);
+  return Next::go;
+}
+
+Connection::Next Connection::wait_for_answers(const Action& action) {
+  const int64_t due = run_.pace == Pace::think ? 0 : due_ns(action);
+  // Where no request is under way there is nothing to wait for, whatever the tape counted.
+  if (responses() < action.gate.responses && ledger_.done() < ledger_.next()) {
+    return wait_for_target(due, INT64_MAX);
+  }
+  const int64_t now_ns = run_.now_ns();
+  const auto state = link_->turns.check(action, seen(), due, now_ns);
+  if (state == TurnGate::State::closed) {
+    return wait_for_target(due, link_->turns.quiet_at_ns(action, seen()));
+  }
+  const bool by_quiet = state == TurnGate::State::open_by_quiet;
+  if (by_quiet) ++run_.tally.gates_by_quiet;
+  if (gate_held_) blame_.held_by_target(by_quiet ? now_ns : link_->last_received_ns);
   return Next::go;
 }
 
 // A body that was held back until the recorded server said 100 (Continue). When this one says
 // something final instead, the body is not sent (RFC 9110 section 10.1.1).
-Connection::Next Connection::pass_continue() {
+Connection::Next Connection::wait_for_continue() {
   assert(ledger_.next() > 0);
   const uint64_t request = ledger_.next() - 1;
   if (link_->finals_begun > request) {
@@ -209,8 +207,12 @@ Connection::Next Connection::pass_continue() {
     return Next::again;
   }
   const int64_t patience_ends_ns = last_accepted_ns_ + continue_wait_ns_max;
-  if (link_->told_to_go_on > request || run_.now_ns() >= patience_ends_ns) return Next::go;
-  return wait_for_target(0, patience_ends_ns);
+  const int64_t now_ns = run_.now_ns();
+  if (link_->told_to_go_on <= request && now_ns < patience_ends_ns) {
+    return wait_for_target(0, patience_ends_ns);
+  }
+  if (gate_held_) blame_.held_by_target(now_ns);
+  return Next::go;
 }
 
 bool Connection::upgrade_was_refused(const Action& action) const {

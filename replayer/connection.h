@@ -99,7 +99,8 @@ class Connection final : private WireListener, private ConversationListener {
   bool cannot_follow(const Action& action) const;
   bool upgrade_was_refused(const Action& action) const;
   Next pass_gate(const Action& action);
-  Next pass_continue();
+  Next wait_for_answers(const Action& action);
+  Next wait_for_continue();
   uint64_t responses() const;
   TurnGate::Seen seen() const;
 
