@@ -276,6 +276,17 @@ bool take_chunk_fields(Bytes content, Chunk& chunk) {
   return true;
 }
 
+// Whether a record is an exchange, as we write it: its time, and then its kind.
+bool is_exchange(Bytes content) {
+  uint64_t tag = 0;
+  uint64_t time = 0;
+  if (!wire::take_varint(content, tag)) return false;
+  if (tag == wire::tag(1, wire::Type::varint)) {
+    if (!wire::take_varint(content, time) || !wire::take_varint(content, tag)) return false;
+  }
+  return tag == wire::tag(11, wire::Type::bytes);
+}
+
 // The short cut for a record that is its time and a chunk, in this order. False when it is anything
 // else, or could be read in two ways.
 bool take_chunk(Bytes content, int64_t& time_ns, Event& event) {
@@ -331,11 +342,13 @@ RecordDecoder::Outcome RecordDecoder::next(int64_t& time_ns, Event& event) {
 // `end` stands for a record that is to be skipped.
 RecordDecoder::Outcome RecordDecoder::parse(Bytes content, int64_t& time_ns, Event& event) {
   if (take_chunk(content, time_ns, event)) return Outcome::record;
+  if (leaves_out_exchanges_ && is_exchange(content)) return Outcome::end;
   v1::Record& record = scratch_->record;
   if (!record.ParseFromArray(content.data(), static_cast<int>(content.size()))) {
     return Outcome::bad_record;
   }
   if (!known_direction(record)) return Outcome::bad_record;
+  if (leaves_out_exchanges_ && record.has_exchange()) return Outcome::end;
   if (!convert(record, event)) return Outcome::end;
   time_ns = signed_of(record.time_ns());
   return Outcome::record;

@@ -24,6 +24,8 @@ class RecordDecoder {
     end,
   };
 
+  // From now on exchange records are passed over, without a look at what is in them.
+  void leave_out_exchanges() { leaves_out_exchanges_ = true; }
   // The block's records; the bytes must stay until the last next().
   void begin(Bytes raw);
   // The next record of a kind that we know. The bytes of a Chunk are valid until the next call.
@@ -35,6 +37,7 @@ class RecordDecoder {
 
   std::unique_ptr<Scratch> scratch_;
   Bytes rest_;
+  bool leaves_out_exchanges_ = false;
 };
 
 }  // namespace wiretape

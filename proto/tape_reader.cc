@@ -37,6 +37,7 @@ class TapeReader::Impl {
 
   Result<void> recognise();
   const Item* next();
+  void leave_out_exchanges() { decoder_.leave_out_exchanges(); }
   TapeEnd end() const { return end_; }
   uint64_t torn_bytes() const { return torn_bytes_; }
   const std::string& path() const { return path_; }
@@ -352,6 +353,9 @@ Result<std::unique_ptr<TapeReader>> TapeReader::open(const std::string& path) {
 
 const TapeReader::Item* TapeReader::next() {
   return impl_->next();
+}
+void TapeReader::leave_out_exchanges() {
+  impl_->leave_out_exchanges();
 }
 TapeEnd TapeReader::end() const {
   return impl_->end();

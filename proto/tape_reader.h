@@ -51,6 +51,10 @@ class TapeReader {
   TapeReader(const TapeReader&) = delete;
   TapeReader& operator=(const TapeReader&) = delete;
 
+  // For who reads HTTP off the bytes: exchange records, which are an index over them, are passed
+  // over from now on.
+  void leave_out_exchanges();
+
   // The next record or damage; nothing at the end.
   using Item = std::variant<TapeRecord, TapeDamage>;
   const Item* next();

@@ -127,7 +127,10 @@ Result<std::unique_ptr<TapeSource>> TapeSource::open(const std::string& path, ui
 // With errors in the user's words.
 Result<std::unique_ptr<TapeReader>> TapeSource::reader() const {
   auto reader = TapeReader::open(path_);
-  if (reader) return reader;
+  if (reader) {
+    (*reader)->leave_out_exchanges();  // the schedule finds them in the bytes
+    return reader;
+  }
   Error error = reader.error();
   if (const size_t at = error.message.find(path_); at != std::string::npos) {
     error.message.replace(at, path_.size(), name_);

@@ -441,6 +441,23 @@ TEST(Record, ChunksWithAChangedByteAreReadAsTheGeneratedClassReadsThem) {
   }
 }
 
+TEST(Record, ExchangesCanBeLeftOut) {
+  Exchange exchange;
+  exchange.target = "/left/out";
+  const std::string bytes = bytes_of(1, Mark{"before"}) + bytes_of(2, exchange) +
+                            bytes_of(0, exchange) + bytes_of(3, Mark{"behind"});
+  RecordDecoder decoder;
+  decoder.leave_out_exchanges();
+  decoder.begin(as_bytes(bytes));
+  int64_t time_ns = 0;
+  Event event;
+  ASSERT_EQ(decoder.next(time_ns, event), RecordDecoder::Outcome::record);
+  EXPECT_EQ(std::get<Mark>(event).name, "before");
+  ASSERT_EQ(decoder.next(time_ns, event), RecordDecoder::Outcome::record);
+  EXPECT_EQ(std::get<Mark>(event).name, "behind");
+  EXPECT_EQ(decoder.next(time_ns, event), RecordDecoder::Outcome::end);
+}
+
 TEST(Record, ThatDoesNotParseIsSaidAndTheNextOneIsRead) {
   std::string bytes = bytes_of(1, Mark{"before"}) + std::string("\x0A\x03\xFF\xFF\xFF", 5) +
                       bytes_of(2, Mark{"behind"}) + "\x0A\x7F";
