@@ -13,6 +13,7 @@
 
 #include <fmt/core.h>
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -79,6 +80,12 @@ std::string address_text(Bytes payload, size_t index) {
   return address.text();
 }
 
+// The thread never takes the processor from one that is running when it wakes up.
+void run_in_background() {
+  const sched_param no_priority{};
+  ::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &no_priority);
+}
+
 }  // namespace
 
 class Recorder::Impl : public RecorderBell {
@@ -100,6 +107,7 @@ class Recorder::Impl : public RecorderBell {
   void run_thread() {
     thread_ = std::thread([this] {
       ::pthread_setname_np(::pthread_self(), "wt-recorder");
+      if (options_.in_background) run_in_background();
       run();
     });
   }

@@ -26,6 +26,7 @@ struct RecorderOptions {
   int level = level_default;
   bool index = true;   // find HTTP exchanges
   bool advise = true;  // tell the user of clients that seem to mistake us for something else
+  bool in_background = false;  // the thread waits for a processor rather than take a busy one
   Overload overload = Overload::wait;
   size_t loops = 1;
   size_t queue_bytes_max = EventQueue::capacity_bytes_default;  // a loop

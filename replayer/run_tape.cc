@@ -26,6 +26,7 @@ Result<std::unique_ptr<RunTape>> RunTape::start(const RunTapeOptions& options,
   if (options.overwrite) recording.if_exists = TapeWriter::IfExists::overwrite;
   recording.overload = Overload::skip;
   recording.advise = false;
+  recording.in_background = true;  // a send that is due goes first
   recording.listeners = {fmt::format("{} -> {}", tape, target)};
   recording.upstreams = {target};
   auto recorder = Recorder::start(std::move(recording));
