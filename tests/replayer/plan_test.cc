@@ -54,7 +54,7 @@ TEST_F(PlanTest, RequestsAreCountedByMethod) {
   TapeByHand tape;
   tape.open(10 * ms, 1).client(20 * ms, 1, get()).server(30 * ms, 1, response("a"));
   tape.open(30 * ms, 2).client(40 * ms, 2, post("x")).server(50 * ms, 2, response("b"));
-  tape.client(60 * ms, 1, get()).closed(110 * ms, 1).closed(70 * ms, 2);
+  tape.client(60 * ms, 1, get()).closed(70 * ms, 2).closed(110 * ms, 1);
   const Plan plan = plan_of(tape);
   EXPECT_EQ(plan.connections, 2U);
   EXPECT_EQ(plan.requests, 3U);
