@@ -30,7 +30,6 @@ Excerpt::Excerpt(RecordedListener& listener, Stretch stretch, RewriteRules rules
 void Excerpt::feed(const TapeReader::Item& item) {
   assert(!over_);
   schedule_.feed(item);
-  if (now_ns() >= stretch_.to_ns) close_idle();
   take_actions();
 }
 
@@ -41,12 +40,15 @@ void Excerpt::finish() {
   assert(open_parts_ == 0);
 }
 
+// What a part of the tape left open was closed where it ends, before the end of the stretch.
 void Excerpt::take_actions() {
   while (!schedule_.actions().empty()) {
     Action action = std::move(schedule_.actions().front());
     schedule_.actions().pop_front();
+    if (action.time_ns >= stretch_.to_ns) close_idle();
     take(std::move(action));
   }
+  if (now_ns() >= stretch_.to_ns) close_idle();
   over_ = beyond_ && open_parts_ == 0;
 }
 
@@ -148,6 +150,7 @@ void Excerpt::pass(Part& part, Action action) {
     part.opened = true;
     ++open_parts_;
   } else if (part.abandon) {
+    part.abandon->time_ns = action.time_ns;
     out_.push_back(*std::exchange(part.abandon, std::nullopt));
   }
   if (action.ends_connection()) {

@@ -151,6 +151,28 @@ TEST(Excerpt, TurnsAreSentAndAnsweredUpToTheEnd) {
   EXPECT_EQ(taken.actions[3].gate.turn_bytes, 9U) << "the answer to the last turn sent";
 }
 
+TEST(Excerpt, WhatWasAbandonedBeforeIsSoFromItsOpeningOn) {
+  TapeByHand tape;
+  tape.open(0, 1).gap(10 * ms, 1, Direction::client_to_server, 5);
+  tape.client(200 * ms, 1, "*PING").closed(300 * ms, 1);
+  const Taken taken(tape, 100 * ms, INT64_MAX);
+  ASSERT_EQ(taken.kinds(), (std::vector{Kind::open, Kind::abandon, Kind::send, Kind::close}));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(taken.actions[i].time_ns, 200 * ms) << i;
+}
+
+TEST(Excerpt, WhereATapesPartEndsBeforeTheStretchConnectionsCloseThere) {
+  TapeByHand tape;
+  tape.open(0, 1).client(10 * ms, 1, request(0)).server(20 * ms, 1, response("a"));
+  tape.open(20 * ms, 2).client(30 * ms, 2, "*PING").server(40 * ms, 2, "+PONG");
+  tape.part().open(500 * ms, 3).closed(600 * ms, 3);
+  const Taken taken(tape, 0, 100 * ms);
+  ASSERT_EQ(taken.actions.size(), 6U);
+  EXPECT_EQ(taken.actions[4].kind, Kind::close);
+  EXPECT_EQ(taken.actions[4].time_ns, 40 * ms);
+  EXPECT_EQ(taken.actions[5].kind, Kind::close);
+  EXPECT_EQ(taken.actions[5].time_ns, 40 * ms);
+}
+
 // ------------------------------------------------------------------------------ in a run
 
 TEST(ReplayOfAnExcerpt, IsComparedWithTheAnswersThatBelong) {
