@@ -26,6 +26,7 @@ namespace wiretape {
 namespace {
 
 constexpr int64_t continue_wait_ns_max = ns_per_s;
+constexpr int64_t timeouts_beyond_end_max = 10;  // for an answer that makes progress
 
 }  // namespace
 
@@ -54,6 +55,7 @@ void Connection::stop_sending(const std::string& reason) {
   assert(!reason.empty());
   if (finished_ || stopping()) return;
   stop_reason_ = reason;
+  stopped_ns_ = run_.now_ns();
   run();
 }
 
@@ -185,13 +187,15 @@ Connection::Next Connection::wait_for_answers(const Action& action) {
   if (responses() < action.gate.responses && ledger_.done() < ledger_.next()) {
     return wait_for_target(due, INT64_MAX);
   }
+  // The recorded client reset amid a response that is whole here.
+  if (!action.opaque && responses() > action.gate.responses) return Next::go;
   const int64_t now_ns = run_.now_ns();
   const auto state = link_->turns.check(action, seen(), due, now_ns);
   if (state == TurnGate::State::closed) {
     return wait_for_target(due, link_->turns.quiet_at_ns(action, seen()));
   }
   const bool by_quiet = state == TurnGate::State::open_by_quiet;
-  if (by_quiet) ++run_.tally.gates_by_quiet;
+  if (by_quiet && action.opaque) ++run_.tally.gates_by_quiet;
   if (gate_held_) blame_.held_by_target(by_quiet ? now_ns : link_->last_received_ns);
   return Next::go;
 }
@@ -227,8 +231,7 @@ uint64_t Connection::responses() const {
 
 TurnGate::Seen Connection::seen() const {
   const Conversation& c = link_->conversation;
-  return {c.length(Direction::server_to_client), c.upgraded() ? c.last_response_end() : 0,
-          link_->last_received_ns};
+  return {c.length(Direction::server_to_client), c.last_response_end(), link_->last_received_ns};
 }
 
 // ---------------------------------------------------------------------------------- times
@@ -257,7 +260,9 @@ void Connection::pace_from(int64_t recorded_ns) {
 
 // Asks to be woken at `or_until_ns`, but not before it is due, and when the target's time is up.
 Connection::Next Connection::wait_for_target(int64_t due_ns, int64_t or_until_ns) {
-  const int64_t give_up_ns = std::max(progress_ns_, due_ns) + run_.timeout_ns;
+  if (wait_began_ns_ < 0) wait_began_ns_ = std::max(run_.now_ns(), due_ns);
+  const int64_t idle_until_ns = std::max(progress_ns_, due_ns) + run_.timeout_ns;
+  const int64_t give_up_ns = std::min(idle_until_ns, patience_ends_ns());
   if (run_.now_ns() >= give_up_ns && !link_->connected) {
     fail_connect("timed out");
     return Next::again;
@@ -270,6 +275,17 @@ Connection::Next Connection::wait_for_target(int64_t due_ns, int64_t or_until_ns
   }
   run_.pacer.wake(id_, std::min(give_up_ns, std::max(or_until_ns, due_ns)));
   return Next::wait;
+}
+
+// A target that makes progress may take its time, but not for ever: the recorded client would have
+// closed long ago. When stopping, one timeout is all there is.
+int64_t Connection::patience_ends_ns() const {
+  if (stopping()) return stopped_ns_ + run_.timeout_ns;
+  if (queue_.empty() || !queue_.back().ends_connection()) return INT64_MAX;
+  const int64_t recorded_ns = queue_.back().time_ns - queue_.front().time_ns;
+  const Speed& speed = run_.pacer.speed();
+  return wait_began_ns_ + (speed.is_max() ? recorded_ns : speed.scale(recorded_ns)) +
+         timeouts_beyond_end_max * run_.timeout_ns;
 }
 
 // ---------------------------------------------------------------------------------- actions
@@ -343,6 +359,7 @@ void Connection::pop() {
   run_.queued_bytes -= sizeof(Action) + queue_.front().bytes.size();
   queue_.pop_front();
   gate_passed_ = gate_held_ = failed_with_connect_ = false;
+  wait_began_ns_ = -1;
 }
 
 // ---------------------------------------------------------------------------------- the target
@@ -361,7 +378,7 @@ void Connection::on_connect_failed(const std::string& why) {
 }
 
 void Connection::fail_connect(const std::string& why) {
-  if (run_.tally.connections == 1 && run_.tally.reconnects == 0) connect_error_ = why;
+  if (ledger_.next() == 0 && failed_connect_ns_ < 0) connect_error_ = why;
   ++run_.tally.connections_failed;
   failed_with_connect_ = !queue_.empty() && due_ns(queue_.front()) <= run_.now_ns();
   lose("connect_failed");
@@ -457,6 +474,7 @@ void Connection::let_go(const std::string& reason) {
   run_.old_wires.push_back(std::move(link_->wire));
   link_.reset();
   gate_passed_ = gate_held_ = false;
+  wait_began_ns_ = -1;
   progress_ns_ = answered_ns_ = run_.now_ns();
 }
 

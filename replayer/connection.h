@@ -107,6 +107,7 @@ class Connection final : private WireListener, private ConversationListener {
   int64_t due_ns(const Action& action) const;
   int64_t paced_due_ns(const Action& action) const;
   Next wait_for_target(int64_t due_ns, int64_t or_until_ns);
+  int64_t patience_ends_ns() const;
 
   void perform(Action& action);
   void note_opening(const Action& action);
@@ -148,6 +149,8 @@ class Connection final : private WireListener, private ConversationListener {
   std::string connect_error_;
 
   int64_t open_due_ns_ = -1;        // -1: as recorded
+  int64_t wait_began_ns_ = -1;      // for the target, of the action at the front; -1: it did not
+  int64_t stopped_ns_ = 0;          // when sending was stopped
   int64_t failed_connect_ns_ = -1;  // what was due by then has failed with it
   int64_t progress_ns_ = 0;         // when something last happened
   int64_t answered_ns_ = 0;         // when it last connected, or an answer or turn was over

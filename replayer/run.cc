@@ -289,6 +289,7 @@ void Run::bury() {
 void Run::check_first_connection() {
   const auto found = slots_.find(first_id_);
   if (found == slots_.end() || found->second.connection->connect_error().empty()) return;
+  if (tally_.requests_sent > 0) return;  // others got through
   failed_ = Error{ErrorSource::target, fmt::format("cannot connect to {} (is the target running?)",
                                                    found->second.connection->connect_error())};
 }

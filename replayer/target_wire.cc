@@ -9,9 +9,8 @@
 // connected first is tried first from then on.
 #include "replayer/target_wire.h"
 
-#include <fmt/format.h>
-
 #include <cassert>
+#include <cstring>
 #include <utility>
 
 namespace wiretape {
@@ -31,7 +30,7 @@ class TargetWire::Socket final : public StreamHandler {
   void on_broken(Stream&, int error) override {
     if (error == UV_ECONNRESET || error == UV_EPIPE) failure = CloseHow::rst;
     if (error == UV_ETIMEDOUT) failure = CloseHow::timeout;
-    if (listener_ != nullptr) listener_->on_broken(fmt::format("error {}", -error));
+    if (listener_ != nullptr) listener_->on_broken(std::strerror(-error));
   }
   void on_flushed(Stream&) override {
     if (listener_ != nullptr) listener_->on_flushed();

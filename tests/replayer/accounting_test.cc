@@ -98,7 +98,11 @@ void random_end(TapeByHand& tape, Random& random, ConnectionId id, int64_t& now)
 Script random_target(Random& random) {
   return [&random](ScriptedWire& wire) {
     const int64_t delay = static_cast<int64_t>(random() % (20 * ms));
-    switch (random() % 14) {
+    switch (random() % 15) {
+      case 9:  // never ends, and never falls silent
+        wire.answer(delay, "HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (int i = 0; i < 300; ++i) wire.answer(delay + i * 500 * ms, "1\r\nx\r\n");
+        return;
       case 7:
         return wire.answer(delay,
                            "HTTP/1.1 200 X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");

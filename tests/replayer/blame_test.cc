@@ -28,12 +28,21 @@ TEST(Blame, GoesToTheGreaterPart) {
   EXPECT_EQ(blame.judge(100 * ms, 30 * ms, false), Cause::us) << "10 of 30 ms were the target's";
 }
 
-TEST(Blame, IsADependencysWhenTheOneBeforeWasLateItself) {
+TEST(Blame, IsADependencysWhenTheTargetHeldTheOneBefore) {
   Blame blame;
-  EXPECT_EQ(blame.judge(100 * ms, 40 * ms, false), Cause::us);
+  blame.held_by_target(140 * ms);
+  EXPECT_EQ(blame.judge(100 * ms, 40 * ms, false), Cause::target);
   blame.held_by_target(141 * ms);
   EXPECT_EQ(blame.judge(110 * ms, 32 * ms, false), Cause::dependency);
   EXPECT_EQ(blame.judge(112 * ms, 31 * ms, true), Cause::dependency);
+}
+
+TEST(Blame, StaysOursInWhatOurLatenessMadeLate) {
+  Blame blame;
+  EXPECT_EQ(blame.judge(100 * ms, 40 * ms, false), Cause::us);
+  blame.held_by_target(141 * ms);  // the answer to what we had sent late
+  EXPECT_EQ(blame.judge(110 * ms, 32 * ms, false), Cause::us);
+  EXPECT_EQ(blame.judge(112 * ms, 31 * ms, true), Cause::us);
 }
 
 TEST(Blame, ALimitStaysTheCauseUntilASendIsOnTime) {

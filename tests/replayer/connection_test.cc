@@ -257,7 +257,7 @@ TEST(ReplayErrors, ASlowTargetThatMakesProgressDoesNotTimeOut) {
   auto script = [](ScriptedWire& wire) {
     const std::string text = response("slow body");
     for (size_t i = 0; wire.answers == 0 && i < text.size(); ++i) {
-      wire.answer(static_cast<int64_t>(i + 1) * 900 * ms, text.substr(i, 1));
+      wire.answer(static_cast<int64_t>(i + 1) * 200 * ms, text.substr(i, 1));
     }
     ++wire.answers;
   };
@@ -484,6 +484,61 @@ TEST(Connection, ABrokenConnectionIsLetGoAtOnce) {
   Simulation run([](ScriptedWire& wire) { wire.reset_by_target(5 * ms); });
   run.play(tape);
   EXPECT_EQ(run.wire(1).let_go_at, 6 * ms);
+}
+
+TEST(ReplayErrors, AnAnswerThatTricklesForEverEndsBehindTheRecordedClose) {
+  const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, response("short"));
+  tape.client(10 * ms, 1, request(1)).server(11 * ms, 1, response("next"));
+  tape.closed(500 * ms, 1);
+  for (const Speed& speed : {Speed::times(1), Speed::max()}) {
+    Simulation run(
+        [head](ScriptedWire& wire) {
+          wire.answer(1 * ms, head);
+          for (int i = 0; i < 1'000; ++i) wire.answer((i + 1) * 100 * ms, "3\r\nabc\r\n");
+        },
+        speed, 1'000 * ms);
+    run.play(tape);
+    EXPECT_TRUE(run.all_finished());
+    EXPECT_EQ(run.verdicts().error_reasons.at("timeout"), 2U);
+    EXPECT_LE(run.wires(1).back()->closed_at, 21'000 * ms);
+  }
+}
+
+TEST(ReplayErrors, ATricklingTargetDoesNotHoldUpTheStop) {
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).server(60'000 * ms, 1, response("long"));
+  tape.closed(60'001 * ms, 1);
+  Simulation run(
+      [](ScriptedWire& wire) {
+        wire.answer(1 * ms, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for (int i = 0; i < 1'000; ++i) wire.answer((i + 1) * 100 * ms, "3\r\nabc\r\n");
+      },
+      Speed::times(1), 1'000 * ms);
+  run.after(200 * ms, [&] { run.stop_sending(); });  // 100 ms after t0
+  run.play(tape);
+  EXPECT_EQ(run.wire(1).closed_at, 1'100 * ms);
+}
+
+TEST(ReplayErrors, AResetAmidAResponseWaitsForTheBytesOfThatResponse) {
+  const std::string part = "HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\n" + std::string(40, 'p');
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0)).server(1 * ms, 1, response(std::string(5'000, 'a')));
+  tape.client(2 * ms, 1, request(1)).server(3 * ms, 1, part);
+  tape.closed(4 * ms, 1, CloseHow::rst, ClosedBy::client);
+  for (const bool whole : {false, true}) {
+    Simulation run([&](ScriptedWire& wire) {
+      if (wire.received == request(0)) {
+        return wire.answer(1 * ms, response(std::string(5'000, 'a')));
+      }
+      wire.answer(10 * ms, part);
+      if (whole) wire.answer(10 * ms, std::string(60, 'p'));
+    });
+    run.play(tape);
+    EXPECT_EQ(run.wire(1).reset_at, 12 * ms);
+    EXPECT_EQ(run.tally().gates_by_quiet, 0U);
+  }
 }
 
 }  // namespace
