@@ -122,14 +122,15 @@ void Excerpt::begun_before(Part& part) {
 // FIN, RST, close, and what can't be sent from here on.
 void Excerpt::take_end(Part& part, Action action) {
   const bool behind = action.time_ns >= stretch_.to_ns;
-  if (action.kind == Action::Kind::abandon && action.time_ns < stretch_.from_ns) {
+  const bool gives_up = action.kind == Action::Kind::abandon;
+  if (gives_up && action.time_ns < stretch_.from_ns) {
     action.turns = 0;
     part.abandon = std::move(action);
-  } else if (action.kind == Action::Kind::abandon && !behind && !part.opaque_before) {
-    pass(part, std::move(action));
-  } else if (!part.opened) {
-    return;  // nothing of it belongs
-  } else if (action.ends_connection() || !behind) {
+    return;
+  }
+  const bool gives_up_in_it = gives_up && !behind && !part.opaque_before;
+  if (!part.opened && !gives_up_in_it) return;  // nothing of it belongs
+  if (action.ends_connection() || !behind) {
     pass(part, std::move(action));
   } else if (action.opaque) {
     close(action.connection, part, action.time_ns, action.gate);
