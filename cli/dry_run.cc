@@ -37,6 +37,7 @@ std::string target_text(const DryRun& dry) {
 }
 
 std::string duration_text(const DryRun& dry) {
+  if (dry.pace == Pace::think) return "for as long as the target takes to answer";
   if (!dry.duration_ns) return "as fast as order allows";
   return fmt::format("in {} s at speed {}", seconds_text(*dry.duration_ns), dry.speed);
 }
@@ -125,7 +126,10 @@ Result<DryRun> dry_run(const ReplayOptions& options) {
   dry.tape = options.tape;
   dry.target = options.target.text();
   dry.speed = options.speed_text;
-  if (!options.speed.is_max()) dry.duration_ns = options.speed.scale(plan->recorded_ns);
+  dry.pace = options.pace;
+  if (!options.speed.is_max() && options.pace == Pace::recorded) {
+    dry.duration_ns = options.speed.scale(plan->recorded_ns);
+  }
   dry.refusal = why_refused(options.guard, options.target, *addresses, *plan);
   dry.addresses = std::move(*addresses);
   dry.plan = std::move(*plan);

@@ -18,7 +18,8 @@ struct DryRun {
   std::string target;
   std::vector<Address> addresses;  // of the target, in the order to dial them
   std::string speed;
-  std::optional<int64_t> duration_ns;  // none: as fast as order allows
+  Pace pace = Pace::recorded;
+  std::optional<int64_t> duration_ns;  // none: it depends on the target
   RewriteRules rules;
   Plan plan;
   std::string refusal;  // why the target may not be replayed to; empty when it may

@@ -196,6 +196,8 @@ def test_a_dry_run_in_words(record, redis, tape):
     assert "rewritten" not in said.stdout
     maximal = wiretape("replay", tape, "--target", server.address, "--dry-run", "--speed", "max")
     assert "as fast as order allows" in maximal.stdout
+    thinking = wiretape("replay", tape, "--target", server.address, "--dry-run", "--pace", "think")
+    assert "for as long as the target takes" in thinking.stdout
 
 
 def test_a_dry_run_tells_how_long_it_would_take(record, storing, tape):
@@ -206,6 +208,16 @@ def test_a_dry_run_tells_how_long_it_would_take(record, storing, tape):
     assert abs(dry_run(tape, "127.0.0.1:9", "--speed", "4").report["duration_ns"] - once / 4) < 1e6
     assert dry_run(tape, "127.0.0.1:9", "--speed", "max").report["duration_ns"] is None
     assert dry_run(tape, "127.0.0.1:9", "--loop", "3").report["requests_scheduled"] == 6
+    thinking = dry_run(tape, "127.0.0.1:9", "--pace", "think")
+    assert thinking.report["duration_ns"] is None
+
+
+def test_a_dry_run_records_nothing(record, storing, tape, tmp_path):
+    record_pieces(record, storing, [GET], 1)
+    refused = wiretape("replay", tape, "--target", "127.0.0.1:9", "--dry-run",
+                       "-o", tmp_path / "run.tape")
+    assert refused.status == 2 and refused.stderr.count("\n") == 1 and "-o" in refused.stderr
+    assert not (tmp_path / "run.tape").exists()
 
 
 def test_a_dry_run_of_what_is_not_there(tmp_path, tape):
