@@ -111,7 +111,8 @@ void describe_comparing(Options& options, ReplayFlags* flags) {
   options.choice("--fail-on", "what makes the exit status 1: diff, error or never (diff)",
                  {"diff", "error", "never"}, &flags->fail_on);
   options.duration("--lateness-max",
-                   "exit with 1 when the p99 of our own lateness is above it (any)",
+                   "exit with 1 when the p99 of our own lateness is above it, with --fail-on never "
+                   "as well (any)",
                    &flags->lateness_max_ns);
   options.text("--json", "FILE", "write the report as JSON; - is standard output", &flags->json);
   options.text("-o,--output", "TAPE", "record the run itself on this tape; - is standard output",
@@ -165,9 +166,11 @@ void describe(Options& options, ReplayFlags* flags) {
                  "what a send follows: the recorded clock, or the answer before it and the think "
                  "time: recorded or think (recorded)",
                  {"recorded", "think"}, &flags->pace);
-  options.duration("--from", "leave out what begins earlier on the tape (0s)",
+  options.duration("--from",
+                   "leave out what begins earlier, counted from the tape's first record (0s)",
                    &run.stretch.from_ns);
-  options.duration("--to", "leave out what begins then or later on the tape (its end)",
+  options.duration("--to",
+                   "leave out what begins then or later, counted from there, too (the tape's end)",
                    &run.stretch.to_ns);
   options.flag("--precise", "spin before due times instead of sleeping: truer, takes a processor",
                &run.precise);
@@ -205,6 +208,7 @@ std::string contradiction_of_files(const ReplayFlags& flags) {
     return "-o and --json would both write to " + (both_to_stdout ? "standard output" : output) +
            ": give them two names";
   }
+  if (flags.dry_run && !output.empty()) return "--dry-run records nothing: leave out -o";
   if (output.empty() && flags.run.run_tape.overwrite) return "-f goes with -o TAPE";
   return "";
 }
@@ -283,9 +287,10 @@ bool is_late(const RunReport& report, int64_t max_ns) {
   const int64_t p99_ns = ours.percentile(0.99);
   if (max_ns < 0 || p99_ns <= max_ns) return false;
   fail(
-      "our own lateness was {:.3f} ms at p99, more than --lateness-max (a quieter machine or "
-      "--precise helps)",
-      static_cast<double>(p99_ns) / ns_per_ms);
+      "our own lateness was {:.3f} ms at p99 of {} sends, more than --lateness-max {:.3f} ms (a "
+      "quieter machine or --precise helps)",
+      static_cast<double>(p99_ns) / ns_per_ms, ours.count(),
+      static_cast<double>(max_ns) / ns_per_ms);
   return true;
 }
 

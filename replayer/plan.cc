@@ -135,6 +135,14 @@ class LookThrough final : public RecordedListener {
   uint64_t exchanges_ = 0;
 };
 
+class Nobody final : public RecordedListener {
+  void recorded_exchange(ConnectionId, uint64_t, const Exchange&) override {}
+  void recorded_client(ConnectionId, Bytes) override {}
+  void recorded_server(ConnectionId, Bytes) override {}
+  void recorded_gap(ConnectionId) override {}
+  void recorded_closed(ConnectionId, bool) override {}
+};
+
 }  // namespace
 
 uint64_t Plan::requests_writing() const {
@@ -159,6 +167,19 @@ Result<Plan> look_through(TapeSource& tape, const Endpoint& target,
   }
   if (tape.failure()) return *tape.failure();
   return looking.plan();
+}
+
+std::optional<int64_t> first_unit_ns(TapeSource& tape) {
+  Nobody nobody;
+  Schedule schedule(nobody);
+  while (const auto* item = tape.next()) {
+    schedule.feed(*item);
+    for (const Action& action : schedule.actions()) {
+      if (action.units() > 0) return action.time_ns;
+    }
+    schedule.actions().clear();
+  }
+  return std::nullopt;
 }
 
 }  // namespace wiretape

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,5 +45,9 @@ struct Plan {
 Result<Plan> look_through(TapeSource& tape, const Endpoint& target,
                           const std::vector<Address>& addresses, Stretch stretch = {},
                           const RewriteRules& rules = {});
+
+// When the tape's first request or turn begins, on its own clock; nothing when it has none. Reads
+// the tape from where it is to there.
+std::optional<int64_t> first_unit_ns(TapeSource& tape);
 
 }  // namespace wiretape

@@ -11,6 +11,7 @@
 #include "base/descriptors.h"
 #include "base/loop.h"
 #include "base/resolver.h"
+#include "replayer/plan.h"
 #include "replayer/run.h"
 #include "replayer/tape_source.h"
 
@@ -28,6 +29,13 @@ Result<std::vector<Address>> resolve(Loop& loop, Resolver& resolver, const Endpo
 Result<std::unique_ptr<RunTape>> begin_run_tape(const ReplayOptions& options) {
   if (options.run_tape.path.empty()) return std::unique_ptr<RunTape>();
   return RunTape::start(options.run_tape, options.tape, options.target.text());
+}
+
+// A stretch on which nothing begins is a mistake that is easily made: says where the tape begins.
+void explain_nothing(const ReplayOptions& options, const TapeSource& tape, RunReport& report) {
+  if (options.stretch.is_all() || report.tally.requests_scheduled > 0) return;
+  const auto again = TapeSource::open(tape.path(), 1);
+  if (again) report.first_unit_ns = first_unit_ns(**again);
 }
 
 }  // namespace
@@ -56,6 +64,7 @@ Result<RunReport> replay(const ReplayOptions& options) {
   auto run_tape = begin_run_tape(options);
   if (!run_tape) return run_tape.error();
   auto report = Run(options, loop, **tape, target, run_tape->get()).go();
+  if (report) explain_nothing(options, **tape, *report);
   if (*run_tape == nullptr) return report;
   const RunTapeEnd end = (*run_tape)->finish();
   if (report) report->run_tape = end;

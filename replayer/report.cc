@@ -89,7 +89,11 @@ std::string differences_text(const RunReport& report) {
 std::string why_nothing_compared(const RunReport& report) {
   const auto& reasons = report.verdicts.not_compared;
   if (!reasons.empty()) return "only " + counts_text(reasons);
-  return report.tally.requests_scheduled == 0 ? "the tape has nothing to send" : "nothing was sent";
+  if (report.tally.requests_scheduled > 0) return "nothing was sent";
+  if (!report.first_unit_ns) return "the tape has nothing to send";
+  return fmt::format(
+      "nothing on the tape begins between --from and --to (its first request is at {:.3f} s)",
+      static_cast<double>(*report.first_unit_ns) / 1e9);
 }
 
 std::string verdict_text(const RunReport& report) {

@@ -16,6 +16,8 @@ struct RunReport {
   std::string target;
   std::string speed;  // "1", "2.5", "max"
   bool compared = true;
+  // When the tape's first request or turn begins; only when --from and --to leave out all of them.
+  std::optional<int64_t> first_unit_ns;
   int64_t duration_ns = 0;  // from the first due time to the last connection's end
   Tally tally;
   Verdicts verdicts;

@@ -146,6 +146,23 @@ def test_a_stretch_that_cannot_be_is_refused(record, tape, options, words):
         assert server.served == 0
 
 
+def test_a_stretch_on_which_nothing_begins_says_where_the_tape_does(record, tape):
+    with answers() as server:
+        recording = record(server.address)
+        with connect(recording.address) as s:
+            time.sleep(0.5)
+            request(s, "/0")
+        recording.stop()
+        begin = exchanges(tape)[0]["start_ns"] / 1e9
+        stretches = [("--to", f"{begin / 2:.3f}s"), ("--from", f"{begin + 0.0001:.6f}s")]
+        said = [wiretape("replay", tape, "--target", server.address, *each) for each in stretches]
+    for outcome in said:
+        assert outcome.status == 1
+        assert f"between --from and --to (its first request is at {begin:.3f} s)" in outcome.stdout
+    help_text = " ".join(wiretape("replay", "--help").stdout.split())
+    assert "counted from the tape's first record" in help_text
+
+
 def test_at_most_so_many_connections_are_open_at_a_time(record, tape):
     with answers() as server:
         recording = record(server.address)

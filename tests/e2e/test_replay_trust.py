@@ -24,7 +24,8 @@ def test_lateness_max_is_a_gate(record, tape):
         impossible = replay(tape, server.address, "--lateness-max", "0s", "--fail-on", "never")
     ours = impossible.report["lateness_by_cause"]["us"]
     assert ours["count"] > 0 and ours["p99"] > 0
-    assert impossible.status == 1 and "--lateness-max" in impossible.stderr
+    assert impossible.status == 1 and "--lateness-max 0.000 ms" in impossible.stderr
+    assert f"p99 of {ours['count']} sends" in impossible.stderr
     assert impossible.report["same"] == 30, "what was answered is reported all the same"
 
 

@@ -38,6 +38,10 @@ TEST(Report, NothingComparedIsNamedWithWhy) {
   EXPECT_TRUE(nothing_compared(report));
   EXPECT_THAT(summary_of(report),
               HasSubstr("nothing was compared: the tape has nothing to send\n"));
+  report.first_unit_ns = 731'000'000;
+  EXPECT_THAT(summary_of(report),
+              HasSubstr("nothing was compared: nothing on the tape begins between --from and --to "
+                        "(its first request is at 0.731 s)\n"));
   report.verdicts.not_compared["tls"] = 1;
   EXPECT_THAT(summary_of(report), HasSubstr("nothing was compared: only tls 1\n"));
   report.compared = false;
