@@ -407,7 +407,7 @@ void Server::answer(Connection& connection, Request& request) {
 }
 
 std::string Server::answer_text(bool last) const {
-  std::string text = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
+  std::string text = "HTTP/1.1 200 OK\r\n";
   if (last && options_.say_close) text += "Connection: close\r\n";
   return text + (options_.chunked
                      ? "Transfer-Encoding: chunked\r\n\r\n3\r\nok,\r\n6\r\n done\n\r\n0\r\n\r\n"
