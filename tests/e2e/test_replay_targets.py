@@ -278,8 +278,9 @@ def test_a_starved_replayer_blames_itself(record, tape, tmp_path):
         burner.end(signal.SIGKILL)
     assert_all_same(outcome)
     late = outcome.report["lateness_by_cause"]
-    assert late["us"]["count"] > 300 and late["us"]["max"] > 5 * MS
-    assert late["us"]["max"] >= late["target"]["max"]
+    # Not all: the target shares the machine, and may be late itself.
+    assert late["us"]["count"] > 200 and late["us"]["max"] > 5 * MS, late
+    assert late["us"]["count"] > late["target"]["count"] + late["dependency"]["count"], late
 
 
 def test_slower_answers_are_waited_for(record, tape, tmp_path):
