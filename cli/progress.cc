@@ -35,6 +35,9 @@ std::string progress_text(const Progress& progress) {
   }
   text += fmt::format(", late {} (p99), {} different", short_time(progress.lateness_p99_ns),
                       progress.differences);
+  if (progress.errors > 0) {
+    text += fmt::format(", {} error{}", progress.errors, progress.errors == 1 ? "" : "s");
+  }
   if (progress.left_ns >= 0) {
     text += fmt::format(", {} s left", (progress.left_ns + ns_per_s - 1) / ns_per_s);
   }

@@ -274,6 +274,20 @@ void Compare::close_if_done(ConnectionId id) {
   assert(!joins_.empty() || pending_bytes_ == 0);
 }
 
+void Compare::stop(const std::string& reason) {
+  for (const auto& [id, join] : joins_) {
+    for (const auto& [request, pair] : join.pairs) {
+      const ExchangePair& exchange = pair.exchange;
+      if (exchange.is_known(Side::recorded) || exchange.is_known(Side::replayed)) {
+        not_compared(reason);
+      }
+    }
+    if (join.opaque || join.stream) not_compared(reason);
+  }
+  joins_.clear();
+  pending_bytes_ = 0;
+}
+
 void Compare::error(Difference&& difference, const std::string& reason) {
   ++verdicts_.errors;
   ++verdicts_.error_reasons[reason];

@@ -65,6 +65,10 @@ class Compare final : public RecordedListener {
   void replayed_server(ConnectionId id, Bytes bytes);                 // opaque
   void replayed_closed(ConnectionId id, const std::string& failure);  // empty: as recorded
 
+  // The run was ended before the tape was read to its end: what waits for its recorded half counts
+  // as not compared.
+  void stop(const std::string& reason);
+
   const Verdicts& verdicts() const { return verdicts_; }
   // How long the recorded server took, as the run's latency is measured: from the last byte of a
   // request (or a turn) to the last of its answer.

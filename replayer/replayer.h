@@ -21,12 +21,13 @@ namespace wiretape {
 
 // How far a run has come.
 struct Progress {
-  uint64_t sent = 0;
+  uint64_t sent = 0;   // requests, and turns when there are any: then no total is known
   uint64_t total = 0;  // requests of the whole tape; 0: not known
   int64_t running_ns = 0;
   int64_t left_ns = -1;  // -1: not known
   int64_t lateness_p99_ns = 0;
-  uint64_t differences = 0;  // errors, too
+  uint64_t differences = 0;
+  uint64_t errors = 0;
 };
 
 struct ReplayOptions {

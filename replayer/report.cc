@@ -116,6 +116,9 @@ std::string sent_text(const RunReport& report) {
       fmt::format("sent {} of {} on {} in {}, {}\n", t.requests_sent,
                   counted(t.requests_scheduled, "request"), counted(t.connections, "connection"),
                   time_text(report.duration_ns), counted(t.responses, "response"));
+  if (!report.read_to_end) {
+    text += "ended before the tape was read to its end: what follows is not counted\n";
+  }
   if (!t.not_sent.empty()) text += "not sent: " + counts_text(t.not_sent) + "\n";
   const auto& not_compared = report.verdicts.not_compared;
   if (!not_compared.empty()) text += "not compared: " + counts_text(not_compared) + "\n";
@@ -260,7 +263,7 @@ std::string json_of(const RunReport& report) {
   add_times(json, report.tally);
   add_differences(json, report);
   json.field("tape_damages", report.damages).field("tape_blocks_lost", report.blocks_lost);
-  json.field("tape_torn", report.torn);
+  json.field("tape_torn", report.torn).field("tape_read_to_end", report.read_to_end);
   json.field("connections_not_recorded", report.connections_not_recorded).end_object();
   return json.take() + "\n";
 }

@@ -23,8 +23,9 @@ struct RunReport {
   Verdicts verdicts;
   uint64_t blocks_lost = 0;  // of a damaged tape
   uint64_t damages = 0;
-  uint32_t parts = 1;  // of the tape; several have connections of the same name
-  bool torn = false;   // the tape ends without a trailer
+  uint32_t parts = 1;       // of the tape; several have connections of the same name
+  bool torn = false;        // the tape ends without a trailer
+  bool read_to_end = true;  // of the tape, all that was asked for; false: a second signal came
   uint64_t connections_not_recorded = 0;
   std::optional<RunTapeEnd> run_tape;  // when the run made one
 };

@@ -91,6 +91,7 @@ Result<RunReport> Run::go() {
   loop_.run();
   assert(slots_.empty());
   if (failed_) return *failed_;
+  if (!tape_ended_) compare_.stop(stopped);
   return report();
 }
 
@@ -226,6 +227,7 @@ void Run::dispatch() {
 
 void Run::dispatch(Action action) {
   if (action.kind == Action::Kind::open) open_slot(action);
+  if (action.turns > 0) any_turns_ = true;
   Slot& slot = slots_.at(action.connection);
   const bool was_idle = !slot.connection->has_actions();
   slot.connection->push(std::move(action));
@@ -331,11 +333,12 @@ Progress Run::progress() const {
   progress.sent = tally_.requests_sent;
   progress.running_ns = std::max<int64_t>(now_ns - pacer_->t0_ns(), 0);
   progress.lateness_p99_ns = tally_.lateness_ns.percentiles().p99;
-  progress.differences = verdicts.different + verdicts.errors;
+  progress.differences = verdicts.different;
+  progress.errors = verdicts.errors;
   const auto& totals = tape_.totals();
   if (!totals || !options_.stretch.is_all()) return progress;
-  progress.total = totals->requests * tape_.laps();
-  if (!options_.speed.is_max()) {
+  if (!any_turns_) progress.total = totals->requests * tape_.laps();
+  if (follows_clock()) {
     const auto laps = static_cast<int64_t>(tape_.laps());
     progress.left_ns = std::max<int64_t>(pacer_->due_ns(totals->duration_ns * laps) - now_ns, 0);
   } else if (progress.sent > 0 && progress.total >= progress.sent) {
@@ -373,6 +376,7 @@ RunReport Run::report() const {
   report.damages = excerpt_.schedule().damages();
   report.parts = excerpt_.schedule().parts();
   report.torn = torn_;
+  report.read_to_end = tape_ended_;
   report.connections_not_recorded = excerpt_.schedule().connections_not_recorded();
   add_begun_before(report);
   return report;

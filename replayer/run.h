@@ -101,6 +101,7 @@ class Run {
   ConnectionId first_id_ = 0;           // of the first to open
   bool tape_ended_ = false;             // nothing more of it is to be played
   bool torn_ = false;
+  bool any_turns_ = false;       // of which the tape's totals know nothing
   int signals_ = 0;              // seen: 1 stops sending, 2 ends the run
   int64_t sleeps_until_ns_ = 0;  // 0: it does not sleep
   int64_t shown_ns_ = 0;         // when the progress was

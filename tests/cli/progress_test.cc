@@ -18,6 +18,15 @@ TEST(Progress, SaysWhatIsKnown) {
             "sent 1200/4000, 240/s, late 85 us (p99), 3 different, 12 s left");
 }
 
+TEST(Progress, TellsErrorsApart) {
+  Progress progress;
+  progress.differences = 2;
+  progress.errors = 1;
+  EXPECT_EQ(progress_text(progress), "sent 0, late 0 us (p99), 2 different, 1 error");
+  progress.errors = 5;
+  EXPECT_EQ(progress_text(progress), "sent 0, late 0 us (p99), 2 different, 5 errors");
+}
+
 TEST(Progress, LeavesOutWhatIsNot) {
   Progress progress;
   progress.sent = 7;

@@ -80,6 +80,27 @@ def test_the_second_signal_ends_at_once(record, tape, tmp_path):
     assert report["requests_sent"] + report["not_sent"]["stopped"] == 3
 
 
+def test_every_unit_of_a_run_that_was_cut_off_is_judged(record, tape, tmp_path):
+    with answers() as server:
+        recording = record(server.address)
+        with connect(recording.address) as s:
+            for i in range(10_000):
+                request(s, f"/{i}")
+        recording.stop()
+    with answers() as server:
+        running = Replaying(tape, server.address, "--speed", "0.05", folder=tmp_path)
+        time.sleep(1)
+        for number in signal.SIGSTOP, signal.SIGINT, signal.SIGTERM:  # so that both come at once
+            running.send_signal(number)
+        assert running.end(signal.SIGCONT) == 1, running.stderr
+    report = running.report
+    judged = report["same"] + report["different"] + report["errors"]
+    assert judged + sum(report["not_compared"].values()) == report["requests_scheduled"]
+    assert report["requests_scheduled"] == report["requests_sent"] + report["not_sent"]["stopped"]
+    assert report["errors"] == report["different"] == 0
+    assert report["tape_read_to_end"] is False and report["requests_scheduled"] < 10_000
+
+
 def test_a_tape_from_a_pipe_is_the_same(record, tape):
     record_requests(record, 3, 0)
     with answers() as server:
@@ -205,6 +226,20 @@ def test_progress_is_shown_on_a_terminal_and_erased(record, tape):
         assert child.wait(60) == 0
     assert re.search(r"sent \d/4, \d+/s, late .*, 0 different, \d s left", text), text
     assert text.endswith("\r\x1b[K")
+
+
+def test_the_time_left_with_think_time_is_not_the_clocks(record, tape):
+    """On the tape a request is answered at once, here much later: by the clock the run is over."""
+    record_requests(record, 5, 0.2)
+    ours, theirs = pty.openpty()
+    with answers(delay_s=0.6) as slow:
+        child = subprocess.Popen([WIRETAPE, "replay", tape, "--target", slow.address, "--pace",
+                                  "think"], stdout=subprocess.DEVNULL, stderr=theirs)
+        os.close(theirs)
+        text = read_terminal(ours)
+        assert child.wait(60) == 0
+    assert re.search(r"sent 4/5, .*? [1-9] s left", text), text
+    assert not re.search(r"sent [1-4]/5,[^\r]* 0 s left", text), text
 
 
 def read_terminal(fd):

@@ -193,6 +193,24 @@ TEST(Compare, AnAnswerThatEndsWithoutAReasonIsAnError) {
   EXPECT_EQ(compare.verdicts().different, 0U);
 }
 
+TEST(Compare, WhatWaitsWhenTheRunIsCutOffIsNotCompared) {
+  Compare compare{CompareOptions{}};
+  Exchange exchange;
+  exchange.has_request = exchange.has_response = exchange.response.complete = true;
+  compare.recorded_opened(1, 0);
+  compare.replayed_exchange(1, 0, exchange);
+  compare.exchange_not_sent(1, 1, "stopped");
+  compare.exchange_failed(1, 2, "stopped");
+  compare.recorded_opened(2, 0);
+  compare.recorded_client(2, as_bytes("*turn"));
+  compare.recorded_opened(3, 0);
+  compare.stop("stopped");
+  EXPECT_EQ(compare.verdicts().not_compared.at("stopped"), 4U);
+  EXPECT_EQ(compare.verdicts().errors + compare.verdicts().same, 0U);
+  EXPECT_EQ(compare.pending(), 0U);
+  EXPECT_EQ(compare.pending_bytes(), 0U);
+}
+
 TEST(Compare, NothingIsHeldWhenSwitchedOff) {
   CompareOptions options;
   options.enabled = false;

@@ -56,6 +56,16 @@ TEST(Report, TlsIsLeftUnsentAndTheAdviceIsOfThisVersion) {
   EXPECT_THAT(summary_of(report), Not(HasSubstr("--tls-cert")));
 }
 
+TEST(Report, ARunThatWasCutOffSaysSo) {
+  RunReport report = run_of(1);
+  const std::string words = "ended before the tape was read to its end";
+  EXPECT_THAT(summary_of(report), Not(HasSubstr(words)));
+  EXPECT_THAT(json_of(report), HasSubstr("\"tape_read_to_end\": true"));
+  report.read_to_end = false;
+  EXPECT_THAT(summary_of(report), HasSubstr(words));
+  EXPECT_THAT(json_of(report), HasSubstr("\"tape_read_to_end\": false"));
+}
+
 TEST(Report, OneIsNotMany) {
   RunReport report = run_of(1);
   report.tally.connections = report.tally.responses = report.tally.gates_by_quiet = 1;
