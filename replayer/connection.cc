@@ -112,7 +112,7 @@ Connection::Next Connection::without_link(const Action& action) {
 
 Connection::Next Connection::on_link(const Action& action) {
   if (!link_->connected || link_->flushing) return wait_for_target(0, INT64_MAX);
-  if (cannot_follow(action)) {
+  if (link_->is_deaf_to(action)) {
     lose("closed_by_target");
     return Next::again;
   }
@@ -126,7 +126,7 @@ Connection::Next Connection::on_link(const Action& action) {
     run_.pacer.wake(id_, paced);
     return Next::wait;
   }
-  if (link_->retired && action.requests > 0 && !link_->conversation.upgraded()) {
+  if (link_->is_closed_to(action)) {
     lose("closed_by_target");
     return Next::again;
   }
@@ -147,17 +147,12 @@ Connection::Next Connection::wind_up() {
   if (ledger_.done() < ledger_.next() || link_->flushing || !next) {
     return wait_for_target(0, INT64_MAX);
   }
-  const auto state = link_->turns.check(*next, seen(), 0, run_.now_ns());
+  const auto state = link_->turns.check(*next, link_->seen(), 0, run_.now_ns());
   if (state == TurnGate::State::closed) {
-    return wait_for_target(0, link_->turns.quiet_at_ns(*next, seen()));
+    return wait_for_target(0, link_->turns.quiet_at_ns(*next, link_->seen()));
   }
   ledger_.turn_answered(link_->last_received_ns);
   return Next::again;
-}
-
-// What the recorded server would still have listened to, and this target does not.
-bool Connection::cannot_follow(const Action& action) const {
-  return action.kind == Action::Kind::send && link_->target_ended && !action.server_ended;
 }
 
 // ---------------------------------------------------------------------------------- gates
@@ -170,7 +165,7 @@ Connection::Next Connection::pass_gate(const Action& action) {
     gate_held_ = link_ != nullptr;
     return next;
   }
-  if (upgrade_was_refused(action)) {
+  if (link_->refused_upgrade(action)) {
     die("upgrade_refused");
     return Next::again;
   }
@@ -190,9 +185,9 @@ Connection::Next Connection::wait_for_answers(const Action& action) {
   // The recorded client reset amid a response that is whole here.
   if (!action.opaque && responses() > action.gate.responses) return Next::go;
   const int64_t now_ns = run_.now_ns();
-  const auto state = link_->turns.check(action, seen(), due, now_ns);
+  const auto state = link_->turns.check(action, link_->seen(), due, now_ns);
   if (state == TurnGate::State::closed) {
-    return wait_for_target(due, link_->turns.quiet_at_ns(action, seen()));
+    return wait_for_target(due, link_->turns.quiet_at_ns(action, link_->seen()));
   }
   const bool by_quiet = state == TurnGate::State::open_by_quiet;
   if (by_quiet && action.opaque) ++run_.tally.gates_by_quiet;
@@ -219,19 +214,9 @@ Connection::Next Connection::wait_for_continue() {
   return Next::go;
 }
 
-bool Connection::upgrade_was_refused(const Action& action) const {
-  return action.kind == Action::Kind::send && action.upgraded && action.begins_unit &&
-         !link_->conversation.upgraded();
-}
-
 // Final responses that nobody waits for any more, over all links.
 uint64_t Connection::responses() const {
-  return std::max(ledger_.done(), link_->first_request + link_->conversation.responses());
-}
-
-TurnGate::Seen Connection::seen() const {
-  const Conversation& c = link_->conversation;
-  return {c.length(Direction::server_to_client), c.last_response_end(), link_->last_received_ns};
+  return std::max(ledger_.done(), link_->responses());
 }
 
 // ---------------------------------------------------------------------------------- times
@@ -330,7 +315,7 @@ void Connection::connect() {
 
 void Connection::send(const Action& action) {
   if (action.begins_unit || (action.after_continue && gate_held_)) pace_from(action.time_ns);
-  if (action.begins_unit) link_->turns.turn_begins(seen(), progress_ns_);
+  if (action.begins_unit) link_->turns.turn_begins(link_->seen(), progress_ns_);
   dropping_body_ = false;
   ledger_.send(action.requests);
   if (action.opaque) ledger_.turn_sent(send_due_ns_);
@@ -428,32 +413,28 @@ void Connection::on_flushed() {
 
 // Numbers in a link's conversation begin with each link.
 void Connection::on_exchange(uint64_t request, const Exchange& exchange) {
-  ledger_.exchange(link_->first_request + request, exchange, down_reason_);
+  ledger_.exchange(link_->number_of(request), exchange, down_reason_);
 }
 
 void Connection::on_response_head(uint64_t request, const HttpHead& head) {
-  if (was_asked(request)) run_.compare.replayed_head(id_, link_->first_request + request, head);
+  if (was_asked(request)) run_.compare.replayed_head(id_, link_->number_of(request), head);
 }
 
 void Connection::on_response_body(uint64_t request, Bytes body) {
-  if (was_asked(request)) run_.compare.replayed_body(id_, link_->first_request + request, body);
+  if (was_asked(request)) run_.compare.replayed_body(id_, link_->number_of(request), body);
 }
 
 void Connection::on_request_end(uint64_t request) {
-  ledger_.request_ended(link_->first_request + request, send_due_ns_);
+  ledger_.request_ended(link_->number_of(request), send_due_ns_);
 }
 
 void Connection::on_response_begin(uint64_t request, uint32_t status, bool persistent) {
-  const uint64_t through = link_->first_request + request + 1;
-  if (status == 100) link_->told_to_go_on = through;
-  if (status < 200 && status != 101) return;
-  link_->finals_begun = through;
-  if (!persistent) link_->retired = true;
+  link_->response_begins(request, status, persistent);
 }
 
 void Connection::on_response_end(uint64_t request) {
   answered_ns_ = link_->last_received_ns;
-  ledger_.answered(link_->first_request + request, link_->last_received_ns);
+  ledger_.answered(link_->number_of(request), link_->last_received_ns);
 }
 
 // ---------------------------------------------------------------------------------- ends

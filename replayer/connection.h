@@ -13,11 +13,9 @@
 
 #include "replayer/action.h"
 #include "replayer/blame.h"
-#include "replayer/conversation.h"
 #include "replayer/ledger.h"
+#include "replayer/link.h"
 #include "replayer/run_context.h"
-#include "replayer/turn_gate.h"
-#include "replayer/wire.h"
 
 namespace wiretape {
 
@@ -55,22 +53,6 @@ class Connection final : private WireListener, private ConversationListener {
   void on_finished(std::function<void()> call) { on_finished_ = std::move(call); }
 
  private:
-  // One TCP connection to the target, from the attempt to its end.
-  struct Link {
-    Link(ConnectionId id, ConversationListener& listener, uint64_t first)
-        : conversation(id, listener), first_request(first) {}
-    std::unique_ptr<Wire> wire;
-    Conversation conversation;
-    TurnGate turns;
-    uint64_t first_request;      // the number of the first request that goes out on it
-    uint64_t finals_begun = 0;   // requests, counted from 0, to which a final response has begun
-    uint64_t told_to_go_on = 0;  // the same for 100 (Continue)
-    int64_t last_received_ns = 0;
-    bool connected = false;
-    bool flushing = false;      // the kernel has not taken all of the last send
-    bool target_ended = false;  // it sent FIN
-    bool retired = false;       // no request may begin on it any more
-  };
   // What a step comes to: carry the action out, wait, or look at the queue again.
   enum class Next : uint8_t { go, wait, again };
 
@@ -96,13 +78,10 @@ class Connection final : private WireListener, private ConversationListener {
   Next on_link(const Action& action);
   Next wind_up();
   bool stopping() const { return !stop_reason_.empty(); }
-  bool cannot_follow(const Action& action) const;
-  bool upgrade_was_refused(const Action& action) const;
   Next pass_gate(const Action& action);
   Next wait_for_answers(const Action& action);
   Next wait_for_continue();
   uint64_t responses() const;
-  TurnGate::Seen seen() const;
 
   int64_t due_ns(const Action& action) const;
   int64_t paced_due_ns(const Action& action) const;

@@ -4,7 +4,7 @@
 //
 //   us           due, free to go, and still late: the loop, the machine
 //   target       its answer, its handshake or its window came after the due time
-//   dependency   what goes before on the same connection had been late itself
+//   dependency   what goes before on the same connection had been held by the target
 //   limit        a limit kept the connection from opening
 #include "replayer/tally.h"
 

@@ -16,7 +16,7 @@ namespace wiretape {
 enum class Cause : uint8_t {
   us = 0,          // nothing else: this program or its machine
   target = 1,      // the target answered, connected or took bytes too late for it
-  dependency = 2,  // what had to go before it on its connection was late itself
+  dependency = 2,  // what had to go before it on its connection had been held by the target
   limit = 3,       // a limit held its connection back
 };
 inline constexpr size_t causes = 4;
