@@ -73,6 +73,8 @@ struct Options {
   bool no_100 = false;
   bool early_413 = false;  // to any request with a body, before the body
   bool chunked = false;    // answers, instead of Content-Length
+  bool forget = false;     // requests' bytes and times are not kept
+  int answer_bytes = 9;    // of the body: the same text, again and again
   std::string log;
 };
 
@@ -350,9 +352,11 @@ void Server::arrived(Connection& connection, std::string_view data, const Read& 
     Request& request = *connection.request;
     const bool had_head = connection.framer.head_done();
     const size_t used = connection.framer.take(data);
-    request.reads.push_back({read.arrived_ns, used});
     request.stamped &= stamped;
-    request.bytes += data.substr(0, used);
+    if (!options_.forget) {
+      request.reads.push_back({read.arrived_ns, used});
+      request.bytes += data.substr(0, used);
+    }
     data.remove_prefix(used);
     if (!had_head && connection.framer.head_done()) head_done(connection);
     if (!connection.framer.done()) continue;
@@ -409,9 +413,14 @@ void Server::answer(Connection& connection, Request& request) {
 std::string Server::answer_text(bool last) const {
   std::string text = "HTTP/1.1 200 OK\r\n";
   if (last && options_.say_close) text += "Connection: close\r\n";
-  return text + (options_.chunked
-                     ? "Transfer-Encoding: chunked\r\n\r\n3\r\nok,\r\n6\r\n done\n\r\n0\r\n\r\n"
-                     : "Content-Length: 9\r\n\r\nok, done\n");
+  if (options_.chunked) {
+    return text + "Transfer-Encoding: chunked\r\n\r\n3\r\nok,\r\n6\r\n done\n\r\n0\r\n\r\n";
+  }
+  text += "Content-Length: " + std::to_string(options_.answer_bytes) + "\r\n\r\n";
+  const size_t end = text.size() + static_cast<size_t>(options_.answer_bytes);
+  while (text.size() < end) text += "ok, done\n";
+  text.resize(end);
+  return text;
 }
 
 // Ends our side. The other may go on: a request that crosses our end is noted, not answered.
@@ -458,25 +467,28 @@ void Server::write_log() const {
 
 constexpr char usage[] =
     "usage: arrival_log LOG [--port N] [--delay-ms N] [--stall-at-ms N] [--stall-ms N]\n"
-    "                   [--close-every N] [--say-close] [--no-100] [--early-413] [--chunked]\n";
+    "                   [--close-every N] [--say-close] [--no-100] [--early-413] [--chunked]\n"
+    "                   [--answer-bytes N] [--forget]\n";
 
 bool set_switch(Options& options, const std::string& flag) {
   bool* const value = flag == "--say-close"   ? &options.say_close
                       : flag == "--no-100"    ? &options.no_100
                       : flag == "--early-413" ? &options.early_413
                       : flag == "--chunked"   ? &options.chunked
+                      : flag == "--forget"    ? &options.forget
                                               : nullptr;
   if (value) *value = true;
   return value != nullptr;
 }
 
 bool set_number(Options& options, const std::string& flag, const char* text) {
-  int* const value = flag == "--port"          ? &options.port
-                     : flag == "--delay-ms"    ? &options.delay_ms
-                     : flag == "--stall-at-ms" ? &options.stall_at_ms
-                     : flag == "--stall-ms"    ? &options.stall_ms
-                     : flag == "--close-every" ? &options.close_every
-                                               : nullptr;
+  int* const value = flag == "--port"           ? &options.port
+                     : flag == "--delay-ms"     ? &options.delay_ms
+                     : flag == "--stall-at-ms"  ? &options.stall_at_ms
+                     : flag == "--stall-ms"     ? &options.stall_ms
+                     : flag == "--close-every"  ? &options.close_every
+                     : flag == "--answer-bytes" ? &options.answer_bytes
+                                                : nullptr;
   if (value) *value = atoi(text);
   return value != nullptr;
 }
