@@ -9,8 +9,10 @@
 // streams are compared while they grow (stream_compare). When all of it together takes too much,
 // the one that grows gives up its bytes for digests.
 //
-// A unit that the tape itself does not know (cut off, a gap, TLS that was passed through) is never
-// an error of the target: it is counted as not compared, with the reason.
+// A unit that the tape itself does not know (a gap, TLS that was passed through, cut off before it
+// was answered) is never an error of the target: it is counted as not compared, with the reason. An
+// answer that was cut off on the tape, such as a stream of events that its client left, is compared
+// by its head: a target that does not even begin it has failed.
 #include "replayer/compare.h"
 
 #include <fmt/format.h>
@@ -113,18 +115,19 @@ void Compare::replayed_exchange(ConnectionId id, uint64_t request, const Exchang
   set_outcome(Side::replayed, id, request, [&](ExchangePair& pair) { pair.replayed(exchange); });
 }
 
-void Compare::exchange_failed(ConnectionId id, uint64_t request, const std::string& failure) {
-  replayed_not(id, request, failure, true);
+void Compare::exchange_failed(ConnectionId id, uint64_t request, const std::string& failure,
+                              uint32_t status) {
+  replayed_not(id, request, failure, true, status);
 }
 
 void Compare::exchange_not_sent(ConnectionId id, uint64_t request, const std::string& reason) {
-  replayed_not(id, request, reason, false);
+  replayed_not(id, request, reason, false, 0);
 }
 
-void Compare::replayed_not(ConnectionId id, uint64_t request, const std::string& reason,
-                           bool sent) {
+void Compare::replayed_not(ConnectionId id, uint64_t request, const std::string& reason, bool sent,
+                           uint32_t status) {
   set_outcome(Side::replayed, id, request,
-              [&](ExchangePair& pair) { pair.replayed_not(reason, sent); });
+              [&](ExchangePair& pair) { pair.replayed_not(reason, sent, status); });
 }
 
 template <typename Set>
@@ -144,13 +147,24 @@ void Compare::set_outcome([[maybe_unused]] Side side, ConnectionId id, uint64_t 
   close_if_done(id);
 }
 
+// An answer that is incomplete on the tape can only be compared by its head, and of the run's no
+// more is asked either.
+bool Compare::same_as_far(ExchangePair& exchange, Difference& difference) const {
+  if (exchange.recorded_complete()) return exchange.same(options_, difference);
+  return exchange.same_head(options_, difference, false);
+}
+
 void Compare::judge(ConnectionId id, uint64_t request, const Join& join, ExchangePair& exchange) {
-  const std::string& failure = exchange.failure();
-  if (is_tape_reason(failure)) return not_compared(failure);
-  if (exchange.sent() && !exchange.recorded_complete()) return not_compared("recorded_incomplete");
-  if (failure.empty() && !options_.enabled) return not_compared("switched_off");
+  if (is_tape_reason(exchange.failure())) return not_compared(exchange.failure());
+  const bool cut = exchange.sent() && !exchange.recorded_complete();  // on the tape
+  if (cut && !exchange.has_head(Side::recorded)) return not_compared("recorded_incomplete");
+  const std::string failure = cut && exchange.has_head(Side::replayed) ? "" : exchange.failure();
+  if (failure.empty() && !options_.enabled) {
+    return not_compared(cut ? "recorded_incomplete" : "switched_off");
+  }
   Difference difference;
-  if (failure.empty() && exchange.same(options_, difference)) {
+  if (failure.empty() && same_as_far(exchange, difference)) {
+    if (cut) return not_compared("recorded_incomplete");
     ++verdicts_.same;
     return;
   }
@@ -159,7 +173,7 @@ void Compare::judge(ConnectionId id, uint64_t request, const Join& join, Exchang
   difference.request = request;
   exchange.name_request(difference);
   if (failure.empty()) return different(std::move(difference));
-  if (exchange.recorded_complete()) {
+  if (exchange.has_head(Side::recorded)) {
     difference.recorded = fmt::format("status {}", exchange.recorded_status());
   }
   error(std::move(difference), failure);

@@ -56,11 +56,13 @@ class Compare final : public RecordedListener {
   void recorded_closed(ConnectionId id, bool opaque) override;
 
   // The run's side. Heads are of use only when wants_heads(); those of interim responses are none.
-  // `failure` is a reason ("timeout", "closed_by_target", ...).
+  // `failure` is a reason ("timeout", "closed_by_target", ...), `status` that of the final response
+  // when one had begun.
   void replayed_head(ConnectionId id, uint64_t request, const HttpHead& head);
   void replayed_body(ConnectionId id, uint64_t request, Bytes body);
   void replayed_exchange(ConnectionId id, uint64_t request, const Exchange& exchange);
-  void exchange_failed(ConnectionId id, uint64_t request, const std::string& failure);
+  void exchange_failed(ConnectionId id, uint64_t request, const std::string& failure,
+                       uint32_t status = 0);
   void exchange_not_sent(ConnectionId id, uint64_t request, const std::string& reason);
   void replayed_server(ConnectionId id, Bytes bytes);                 // opaque
   void replayed_closed(ConnectionId id, const std::string& failure);  // empty: as recorded
@@ -113,7 +115,9 @@ class Compare final : public RecordedListener {
   void release(Join& join, Pairs::iterator pair);
   void head(Side side, ConnectionId id, uint64_t request, const HttpHead& head);
   void body(Side side, ConnectionId id, uint64_t request, Bytes bytes);
-  void replayed_not(ConnectionId id, uint64_t request, const std::string& reason, bool sent);
+  void replayed_not(ConnectionId id, uint64_t request, const std::string& reason, bool sent,
+                    uint32_t status);
+  bool same_as_far(ExchangePair& exchange, Difference& difference) const;
   template <typename Set>
   void set_outcome(Side side, ConnectionId id, uint64_t request, Set set);
   template <typename Unit>

@@ -6,6 +6,8 @@
 //                |        |               +-> status? header? body?
 //   replayed   head --- body --- outcome -+
 //
+// An answer that was cut off on the tape is compared as far as its head.
+//
 // Pairs are used again for other exchanges, so that comparing what is the same allocates nothing.
 #include "replayer/exchange_pair.h"
 
@@ -45,9 +47,9 @@ void assign(std::string& to, const std::string& from) {
 
 void ExchangePair::head(Side side, const HttpHead& head) {
   Answer& of = answer(side);
-  if (of.known || !compares_ || is_interim(head.status)) return;
+  if (of.known || is_interim(head.status)) return;
   of.fields.assign(head);
-  body_.announce(is_json(of.fields));
+  if (compares_) body_.announce(is_json(of.fields));
 }
 
 void ExchangePair::body(Side side, Bytes bytes) {
@@ -73,9 +75,11 @@ void ExchangePair::replayed(const Exchange& exchange) {
   of.status = exchange.status;
 }
 
-void ExchangePair::replayed_not(const std::string& reason, bool sent) {
-  assert(!answer(Side::replayed).known);
-  answer(Side::replayed).known = true;
+void ExchangePair::replayed_not(const std::string& reason, bool sent, uint32_t status) {
+  Answer& of = answer(Side::replayed);
+  assert(!of.known);
+  of.known = true;
+  of.status = status;
   failure_ = reason.empty() ? "no_answer" : reason;
   sent_ = sent;
   drop_bodies();
@@ -94,17 +98,16 @@ void ExchangePair::name_request(Difference& difference) const {
   difference.url = one_line(url, url_text_max);
 }
 
-bool ExchangePair::same(const CompareOptions& options, Difference& difference) {
+bool ExchangePair::same_head(const CompareOptions& options, Difference& difference,
+                             bool bodiless) const {
   const Answer& was = answers_[0];
   const Answer& is = answers_[1];
-  assert(was.complete && is.complete);
   if (was.status != is.status && !options.ignore_status) {
     difference.what = "status";
     difference.recorded = std::to_string(was.status);
     difference.replayed = std::to_string(is.status);
     return false;
   }
-  const bool bodiless = body_.length(Side::recorded) + body_.length(Side::replayed) == 0;
   const auto header = compare_headers(options.headers, was.fields, is.fields, bodiless);
   if (header) {
     difference.what = "header";
@@ -114,6 +117,13 @@ bool ExchangePair::same(const CompareOptions& options, Difference& difference) {
     difference.replayed = one_line(header->replayed, value_text_max);
     return false;
   }
+  return true;
+}
+
+bool ExchangePair::same(const CompareOptions& options, Difference& difference) {
+  assert(answers_[0].complete && answers_[1].complete);
+  const bool bodiless = body_.length(Side::recorded) + body_.length(Side::replayed) == 0;
+  if (!same_head(options, difference, bodiless)) return false;
   difference.what = "body";
   return body_.same(options.ignored_json, difference);
 }

@@ -31,20 +31,25 @@ class ExchangePair {
   // A side's outcome, once each.
   void recorded(const Exchange& exchange);
   void replayed(const Exchange& exchange);
-  // `sent`: the request was, but not answered. No reason is "no_answer".
-  void replayed_not(const std::string& reason, bool sent);
+  // `sent`: the request was, but not answered to the end. No reason is "no_answer". `status` is
+  // that of the final response if one had begun, else 0.
+  void replayed_not(const std::string& reason, bool sent, uint32_t status);
 
   bool is_known(Side side) const { return answer(side).known; }
   bool both_known() const { return answers_[0].known && answers_[1].known; }
 
   // The recorded answer was complete.
   bool recorded_complete() const { return answers_[0].complete; }
+  // A final response had begun, at least.
+  bool has_head(Side side) const { return answer(side).status != 0; }
   uint32_t recorded_status() const { return answers_[0].status; }
   bool sent() const { return sent_; }
   const std::string& failure() const { return failure_; }  // of the run; empty: answered
 
   // Fills in method and URL.
   void name_request(Difference& difference) const;
+  // Of two answers with heads: the same by status and headers, as far as the options say.
+  bool same_head(const CompareOptions& options, Difference& difference, bool bodiless) const;
   // Of two complete answers: false when they differ, and `difference` says how.
   bool same(const CompareOptions& options, Difference& difference);
 
@@ -69,7 +74,7 @@ class ExchangePair {
   // Invariant: once a side is known to have no complete answer, no body is held.
   Answer answers_[2];
   BodyCompare body_;
-  bool compares_ = true;
+  bool compares_ = true;  // bodies
   bool sent_ = true;
   std::string failure_;
   std::string method_;  // of the recorded request, like the next two

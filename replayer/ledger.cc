@@ -71,7 +71,7 @@ void Ledger::exchange(uint64_t request, const Exchange& exchange, const std::str
   if (exchange.has_response && exchange.response.complete) {
     run_.compare.replayed_exchange(id_, request, exchange);
   } else {
-    run_.compare.exchange_failed(id_, request, failure);
+    run_.compare.exchange_failed(id_, request, failure, exchange.status);
   }
   done_through(request);
 }

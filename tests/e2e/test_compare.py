@@ -3,6 +3,7 @@ differs in one thing."""
 import gzip
 import json
 import os
+import time
 
 import pytest
 
@@ -57,6 +58,32 @@ def compared(record, tape):
         with serving(is_now) as target:
             return replay(tape, target.address, *options)
     return compare
+
+
+EVENTS = (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+          b"Transfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n")
+
+
+@pytest.mark.parametrize("now, counts, reason", [
+    (EVENTS + b"9\r\ndata: 2\n\n\r\n", (0, 0, 0), {}),
+    (response(b"no", "Content-Type: text/event-stream", status="500 No"), (0, 1, 0), {}),
+    (response(b"{}", JSON), (0, 1, 0), {}),
+    (None, (0, 0, 1), {"closed_by_target": 1})], ids=["same", "status", "type", "closed"])
+def test_a_stream_that_its_client_left_hides_no_failure(record, tape, now, counts, reason):
+    with serving(EVENTS) as server:
+        recording = record(server.address)
+        with connect(recording.address) as s:
+            s.sendall(b"GET /x HTTP/1.1\r\nHost: app\r\n\r\n")
+            received = b""
+            while not received.endswith(b"data: 1\n\n\r\n"):
+                received += s.recv(4096)
+            time.sleep(0.5)  # so that a target has time to answer
+        recording.stop()
+    with SocketServer(lambda s: s.recv(4096)) if now is None else serving(now) as target:
+        report = replay(tape, target.address).report
+    assert (report["same"], report["different"], report["errors"]) == counts, report
+    assert report["error_reasons"] == reason
+    assert report["not_compared"] == ({} if any(counts) else {"recorded_incomplete": 1})
 
 
 def only_difference(outcome):

@@ -211,6 +211,58 @@ TEST(Compare, WhatWaitsWhenTheRunIsCutOffIsNotCompared) {
   EXPECT_EQ(compare.pending_bytes(), 0U);
 }
 
+// An answer that the recorded client left before its end.
+Verdicts compare_cut(const std::string& recorded, Script target, CompareOptions options = {}) {
+  Simulation run(std::move(target), Speed::times(1), 50 * ms, Pace::recorded, std::move(options));
+  TapeByHand tape;
+  tape.open(0, 1).client(0, 1, request(0));
+  if (!recorded.empty()) tape.server(ms, 1, recorded);
+  run.play(tape.closed(20 * ms, 1));
+  EXPECT_EQ(run.compare().pending(), 0U);
+  return run.verdicts();
+}
+
+Script answering(const std::string& text) {
+  return [text](ScriptedWire& wire) {
+    if (wire.answers++ == 0) wire.answer(ms, text);
+  };
+}
+
+const std::string events = "HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
+
+TEST(Compare, AnAnswerCutOnTheTapeIsComparedByItsHead) {
+  const Verdicts same = compare_cut(events, answering(events + "data: 2\n\n"));
+  EXPECT_EQ(same.not_compared.at("recorded_incomplete"), 1U);
+  EXPECT_EQ(same.errors + same.different + same.same, 0U);
+  EXPECT_EQ(difference_of(compare_cut(events, answering(answer("", "no", 500)))).what, "status");
+  const Difference type = difference_of(compare_cut(events, answering(answer(json, "{}"))));
+  EXPECT_EQ(type.header, "content-type");
+  const std::string failing = "HTTP/1.1 503 X\r\nContent-Length: 9\r\n\r\nhalf";
+  const Difference cut_too = difference_of(compare_cut(events, answering(failing)));
+  EXPECT_EQ(cut_too.recorded + cut_too.replayed, "200503") << "that is incomplete, too";
+}
+
+TEST(Compare, AnAnswerCutOnTheTapeHidesNoFailure) {
+  const Verdicts silent = compare_cut(events, [](ScriptedWire&) {});
+  EXPECT_EQ(silent.errors, 1U);
+  EXPECT_TRUE(silent.not_compared.empty());
+  const Verdicts closing = compare_cut(events, [](ScriptedWire& wire) { wire.end(ms); });
+  EXPECT_EQ(closing.error_reasons.at("closed_by_target"), 1U);
+  ASSERT_EQ(closing.differences.size(), 1U);
+  EXPECT_EQ(closing.differences[0].recorded, "status 200");
+  const Verdicts unknown = compare_cut("", [](ScriptedWire&) {});
+  EXPECT_EQ(unknown.not_compared.at("recorded_incomplete"), 1U) << "nor did the recorded server";
+  EXPECT_EQ(unknown.errors, 0U);
+}
+
+TEST(Compare, AnAnswerCutOnTheTapeIsNotComparedWhenSwitchedOff) {
+  CompareOptions options;
+  options.enabled = false;
+  const Verdicts other = compare_cut(events, answering(answer("", "no", 500)), options);
+  EXPECT_EQ(other.not_compared.at("recorded_incomplete"), 1U);
+  EXPECT_EQ(other.different, 0U);
+}
+
 TEST(Compare, NothingIsHeldWhenSwitchedOff) {
   CompareOptions options;
   options.enabled = false;
