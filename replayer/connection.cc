@@ -279,11 +279,7 @@ void Connection::perform(Action& action) {
   progress_ns_ = run_.now_ns();
   switch (action.kind) {
     case Action::Kind::open:
-      note_opening(action);
-      opened_ = true;
-      ++run_.tally.connections;
-      pop();
-      return connect();
+      return open(due_ns(action));
     case Action::Kind::send:
       return send(action);
     case Action::Kind::half_close:
@@ -299,9 +295,12 @@ void Connection::perform(Action& action) {
 }
 
 // What is late because we opened late is not the target's.
-void Connection::note_opening(const Action& action) {
-  const int64_t due = run_.pacer.speed().is_max() ? progress_ns_ : due_ns(action);
-  blame_.judge(due, std::max<int64_t>(progress_ns_ - due, 0), false);
+void Connection::open(int64_t due_ns) {
+  ++run_.tally.connections;
+  pop();
+  connect();
+  const int64_t late_ns = run_.pacer.speed().is_max() ? 0 : run_.now_ns() - due_ns;
+  blame_.judge(due_ns, std::max<int64_t>(late_ns, 0), false);
 }
 
 void Connection::connect() {

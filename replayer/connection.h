@@ -89,7 +89,7 @@ class Connection final : private WireListener, private ConversationListener {
   int64_t patience_ends_ns() const;
 
   void perform(Action& action);
-  void note_opening(const Action& action);
+  void open(int64_t due_ns);
   void connect();
   void send(const Action& action);
   void sent();
@@ -114,7 +114,6 @@ class Connection final : private WireListener, private ConversationListener {
   std::unique_ptr<Link> link_;
   std::deque<Action> queue_;
   std::function<void()> on_finished_;
-  bool opened_ = false;
   bool dead_ = false;  // no link will be made any more
   bool running_ = false;
   bool finished_ = false;

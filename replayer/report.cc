@@ -116,6 +116,14 @@ std::string sent_text(const RunReport& report) {
       fmt::format("sent {} of {} on {} in {}, {}\n", t.requests_sent,
                   counted(t.requests_scheduled, "request"), counted(t.connections, "connection"),
                   time_text(report.duration_ns), counted(t.responses, "response"));
+  if (t.requests_sent > t.responses && report.verdicts.errors > 0) {
+    text += fmt::format("sent and never answered: {} (in no latency below)\n",
+                        t.requests_sent - t.responses);
+  }
+  if (t.reconnects + t.connections_failed > 0) {
+    text += fmt::format("replaced because the target closed: {}; failed to connect: {}\n",
+                        counted(t.reconnects, "connection"), t.connections_failed);
+  }
   if (!report.read_to_end) {
     text += "ended before the tape was read to its end: what follows is not counted\n";
   }

@@ -29,6 +29,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/log.h"
 
 namespace wiretape {
 namespace {
@@ -141,8 +142,9 @@ bool Run::is_over() {
 }
 
 void Run::on_signal() {
-  ++signals_;
-  signals_ == 1 ? stop_sending() : cut_off();
+  if (++signals_ > 1) return cut_off();
+  say("stopping: nothing more is sent, answers are collected (again to end at once)");
+  stop_sending();
 }
 
 void Run::stop_sending() {
